@@ -1,0 +1,1 @@
+"""The inference Space: a web page and a REST API over `polyid`."""

@@ -1,0 +1,1 @@
+"""The pipeline: from a data change to a gated, published model."""

@@ -1,0 +1,1 @@
+"""Training runs: workers, checkpoints, progress. Its code is part of a run's fingerprint."""
