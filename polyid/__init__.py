@@ -1,0 +1,1 @@
+"""Polymer-property models: chemistry, graphs, networks, ensembles. A library usable alone."""

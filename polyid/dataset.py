@@ -1,0 +1,106 @@
+"""The dataset frame: one row per row of the data file, in the product's names and units."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from polyid.errors import PolyIDError
+from polyid.polymers import monomer_set
+from polyid.properties import to_product_unit
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where a file keeps what; None where it has no such column."""
+
+    smiles: str = "smiles_polymer"
+    monomers: str = "smiles_monomer"
+    mechanism: str = "mechanism"
+    distribution: str | None = "distribution"
+    pm: str | None = None
+    replicate: str | None = None
+
+
+@dataclass(frozen=True)
+class PropertyColumn:
+    """Where a file keeps a property, and in which unit."""
+
+    column: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """How to read a file."""
+
+    columns: Columns = field(default_factory=Columns)
+    properties: Mapping[str, PropertyColumn] = field(default_factory=dict)
+
+
+def load_table(path: str | Path, spec: DataSpec) -> pd.DataFrame:
+    """Read a data file that satisfies the data contract.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``row`` (from 0), ``line`` (of the file, header 1), ``smiles_polymer``,
+        ``smiles_monomer``, ``mechanism``, ``distribution``, ``pm`` if configured, ``group`` (the
+        monomer set), ``sample`` (replicate structures of one sample share it) and the properties
+        in the product's units.
+
+    Raises
+    ------
+    PolyIDError
+        If the file cannot be read or a configured column is missing.
+    """
+    path = Path(path)
+    try:
+        raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise PolyIDError(f"{path} cannot be read as CSV: {error}") from error
+    return frame_from(raw, spec, str(path))
+
+
+def frame_from(raw: pd.DataFrame, spec: DataSpec, name: str = "the table") -> pd.DataFrame:
+    """Make the dataset frame of a table that is in memory; see `load_table`."""
+    c = spec.columns
+    wanted = [c.smiles, c.monomers, c.mechanism, c.distribution, c.pm, c.replicate]
+    wanted += [p.column for p in spec.properties.values()]
+    missing = [w for w in wanted if w is not None and w not in raw.columns]
+    if missing:
+        raise PolyIDError(
+            f"{name} has no column {', '.join(map(repr, missing))}; its columns are "
+            f"{', '.join(map(repr, raw.columns))}."
+        )
+    frame = pd.DataFrame(
+        {
+            "row": np.arange(len(raw)),
+            "line": np.arange(len(raw)) + 2,
+            "smiles_polymer": raw[c.smiles].astype(str),
+            "smiles_monomer": raw[c.monomers].astype(str),
+            "mechanism": raw[c.mechanism].astype(str),
+            "distribution": raw[c.distribution].astype(str) if c.distribution else "",
+        }
+    )
+    if c.pm is not None:
+        frame["pm"] = pd.to_numeric(raw[c.pm])
+    for prop, where in spec.properties.items():
+        values = pd.to_numeric(raw[where.column].replace("", np.nan))
+        frame[prop] = to_product_unit(prop, values.to_numpy(dtype=float), where.unit)
+    frame["group"] = [monomer_set(s) for s in frame["smiles_monomer"]]
+    frame["sample"] = _samples(frame, raw[c.replicate].astype(str) if c.replicate else None)
+    return frame
+
+
+def _samples(frame: pd.DataFrame, replicate: pd.Series | None) -> pd.Series:
+    """Key of each row's sample: the row itself, or what its replicate structures share."""
+    if replicate is None:
+        return frame["row"].astype(str)
+    keys = [k for k in ("smiles_monomer", "distribution", "mechanism", "pm") if k in frame]
+    key = frame[keys].astype(str).agg("|".join, axis=1)
+    # the same monomers and pm may stand for several samples: the n-th with each replicate number
+    nth = key.groupby([key, replicate]).cumcount()
+    return key + "#" + nth.astype(str)

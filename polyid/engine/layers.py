@@ -1,0 +1,132 @@
+"""PolyID's message passing on quotient graphs, for all members at once, in ``keras.ops``.
+
+Shapes: F members, B polymers each, n classes, d features. States are ``(F, B, n, d)``, weights
+``(F, rows, columns)``. Every function computes what nfp's layer of the same job computes on the
+whole graph (tests hold outputs and gradients equal), with less work:
+
+- a dense layer on a concatenation is a sum of dense layers, so atoms are multiplied before they
+  are gathered for each edge;
+- nfp's message ends in a linear layer and a sum: sum first, multiply once per atom class;
+- attention weights add to 1, so the value layer is applied once, to the weighted mean.
+"""
+
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+Weights = dict[str, Tensor]
+
+
+def gather(states: Tensor, index: Tensor) -> Tensor:
+    """Rows of ``states`` ``(F, B, n, d)`` at ``index`` ``(F, B, m)``: ``(F, B, m, d)``."""
+    members, batch, classes, width = states.shape
+    offset = ops.reshape(ops.arange(members * batch, dtype="int32") * classes, (members, batch, 1))
+    flat = ops.reshape(states, (members * batch * classes, width))
+    return ops.take(flat, index + offset, axis=0)
+
+
+def dense(states: Tensor, kernel: Tensor) -> Tensor:
+    """``states @ kernel`` member by member, without bias: ``(F, B, n, rows)`` to ``(…, columns)``."""
+    members, batch, classes, rows = states.shape
+    flat = ops.reshape(states, (members, batch * classes, rows))
+    return ops.reshape(ops.matmul(flat, kernel), (members, batch, classes, kernel.shape[-1]))
+
+
+def per_class(bias: Tensor) -> Tensor:
+    """Bias ``(F, d)`` for states."""
+    return bias[:, None, None, :]
+
+
+def log_count(count: Tensor, dtype: str) -> Tensor:
+    """``log n`` of class sizes, and a number that no softmax sees for padding."""
+    size = ops.cast(count, dtype)
+    return ops.where(size > 0, ops.log(ops.maximum(size, 1.0)), -1e30)
+
+
+def attention(
+    atoms: Tensor, edges: Tensor, log_atoms: Tensor, log_edges: Tensor, w: Weights, prefix: str
+) -> Tensor:
+    """nfp's ``GlobalUpdate`` with one head: softmax over all atoms and edges, ``(F, B, g)``.
+
+    A class of n equal elements counts as n: log n is added to its logit.
+    """
+    query = w[f"{prefix}/query/kernel"][:, None, None, :, 0]
+    bias = w[f"{prefix}/query/bias"][:, None, :]
+    atom_logit = ops.sum(atoms * query, axis=-1) + bias + log_atoms
+    edge_logit = ops.sum(edges * query, axis=-1) + bias + log_edges
+    top = ops.stop_gradient(
+        ops.maximum(
+            ops.max(atom_logit, axis=-1, keepdims=True), ops.max(edge_logit, axis=-1, keepdims=True)
+        )
+    )
+    atom_weight, edge_weight = ops.exp(atom_logit - top), ops.exp(edge_logit - top)
+    total = ops.sum(atom_weight, axis=-1) + ops.sum(edge_weight, axis=-1)
+    mixed = ops.sum(atom_weight[..., None] * atoms, axis=2)
+    mixed = mixed + ops.sum(edge_weight[..., None] * edges, axis=2)
+    mean = mixed / total[..., None]
+    return ops.matmul(mean, w[f"{prefix}/value/kernel"]) + w[f"{prefix}/value/bias"][:, None, :]
+
+
+def edge_update(
+    atoms: Tensor, edges: Tensor, glob: Tensor, x: dict[str, Tensor], r: int, w: Weights
+) -> Tensor:
+    """nfp's ``EdgeUpdate`` and the residual: states of the edge classes after block ``r``."""
+    name, f = f"edge/{r}", edges.shape[-1]
+    k = w[f"{name}/dense1/kernel"]
+    hidden = (
+        gather(dense(edges, k[:, :f]), x[f"edge_parent/{r}"])
+        + gather(dense(atoms, k[:, f : 2 * f]), x[f"edge_source/{r}"])
+        + gather(dense(atoms, k[:, 2 * f : 3 * f]), x[f"edge_target/{r}"])
+    )
+    shared = ops.matmul(glob, k[:, 3 * f :]) + w[f"{name}/dense1/bias"][:, None, :]
+    hidden = ops.relu(hidden + shared[:, :, None, :])
+    update = dense(hidden, w[f"{name}/dense2/kernel"]) + per_class(w[f"{name}/dense2/bias"])
+    return gather(edges, x[f"edge_parent/{r}"]) + update
+
+
+def node_update(
+    atoms: Tensor, edges: Tensor, glob: Tensor, x: dict[str, Tensor], r: int, w: Weights
+) -> Tensor:
+    """nfp's ``NodeUpdate`` and the residual: states of the atom classes after block ``r``.
+
+    ``atoms`` are the states before the block, ``edges`` those after it.
+    """
+    name, f = f"node/{r}", atoms.shape[-1]
+    k = w[f"{name}/message1/kernel"]
+    hidden = gather(dense(atoms, k[:, :f]), x[f"edge_target/{r}"]) + dense(
+        edges, k[:, f : 2 * f]
+    )
+    shared = ops.matmul(glob, k[:, 2 * f :]) + w[f"{name}/message1/bias"][:, None, :]
+    hidden = ops.relu(hidden + shared[:, :, None, :])
+
+    index, count = x[f"out_edge/{r}"], ops.cast(x[f"out_count/{r}"], atoms.dtype)
+    members, batch, classes, degree = index.shape
+    leaving = gather(hidden, ops.reshape(index, (members, batch, classes * degree)))
+    leaving = ops.reshape(leaving, (members, batch, classes, degree, hidden.shape[-1]))
+    summed = ops.sum(leaving * count[..., None], axis=3)
+    messages = dense(summed, w[f"{name}/message2/kernel"])
+    messages = messages + ops.sum(count, axis=-1)[..., None] * per_class(
+        w[f"{name}/message2/bias"]
+    )
+
+    update = dense(messages, w[f"{name}/dense1/kernel"]) + per_class(w[f"{name}/dense1/bias"])
+    update = dense(ops.relu(update), w[f"{name}/dense2/kernel"])
+    update = update + per_class(w[f"{name}/dense2/bias"])
+    return gather(atoms, x[f"atom_parent/{r}"]) + update
+
+
+def readout(
+    edges: Tensor, count: Tensor, w: Weights, keep: Tensor | None = None
+) -> Tensor:
+    """Mean over edges of nfp's bond-wise values, ``(F, B, outputs)``.
+
+    ``keep`` ``(F, B, outputs, n, d)``, if given, is what dropout left of each class and feature.
+    """
+    size = ops.cast(count, edges.dtype)
+    share = size / ops.maximum(ops.sum(size, axis=-1, keepdims=True), 1.0)
+    kernel, bias = w["readout/kernel"], w["readout/bias"][:, None, :]
+    if keep is None:
+        return ops.matmul(ops.sum(share[..., None] * edges, axis=2), kernel) + bias
+    mean = ops.sum(keep * (share[..., None] * edges)[:, :, None], axis=3)
+    return ops.einsum("fbpd,fdp->fbp", mean, kernel) + bias
