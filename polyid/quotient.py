@@ -81,7 +81,7 @@ class Quotient(NamedTuple):
 class _Classes(NamedTuple):
     first: NDArray[np.intp]
     of: NDArray[np.intp]
-    count: NDArray[np.intp]
+    size: NDArray[np.intp]
 
 
 def _mix(h: Hashes) -> Hashes:
@@ -148,9 +148,9 @@ def quotient(graph: Graph, depth: int) -> Quotient:
     atoms, edges = _classes(atom_hash), _classes(edge_hash)
     first = Quotient(
         _int(graph.atom[atoms.first]),
-        _int(atoms.count),
+        _int(atoms.size),
         _int(graph.bond[edges.first]),
-        _int(edges.count),
+        _int(edges.size),
         (),
         _int(atoms.of),
         _int(edges.of),
@@ -188,9 +188,9 @@ def quotient(graph: Graph, depth: int) -> Quotient:
                 _int(old_edges.of[edges.first]),
                 _int(old_atoms.of[graph.source[edges.first]]),
                 _int(old_atoms.of[graph.target[edges.first]]),
-                _int(edges.count),
+                _int(edges.size),
                 _int(old_atoms.of[atoms.first]),
-                _int(atoms.count),
+                _int(atoms.size),
                 out_edge,
                 out_count,
             )
@@ -200,6 +200,4 @@ def quotient(graph: Graph, depth: int) -> Quotient:
         )
     edge_class = np.empty(len(order), dtype=np.int32)
     edge_class[order] = edges.of
-    return first._replace(
-        blocks=tuple(blocks), atom_class=_int(atoms.of), edge_class=edge_class
-    )
+    return first._replace(blocks=tuple(blocks), atom_class=_int(atoms.of), edge_class=edge_class)

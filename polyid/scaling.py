@@ -30,7 +30,9 @@ class Scaler:
         PolyIDError
             If a property has no label.
         """
-        empty = [p for p, ok in zip(properties, np.isfinite(values).any(axis=0), strict=True) if not ok]
+        empty = [
+            p for p, ok in zip(properties, np.isfinite(values).any(axis=0), strict=True) if not ok
+        ]
         if empty:
             raise PolyIDError(
                 f"{', '.join(empty)} has no label{where}; expected at least one. Use fewer folds "

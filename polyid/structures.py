@@ -95,7 +95,7 @@ def _save(path: Path, made: Structures, refined: list[Quotient], index: list[int
     arrays["bond_vocabulary"] = np.array(list(made.vocabulary.bond), dtype=str)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(f".{id(made)}.tmp.npz")
-    np.savez(fresh, **arrays)
+    np.savez(fresh, allow_pickle=False, **arrays)
     fresh.replace(path)
 
 

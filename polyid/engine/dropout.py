@@ -1,13 +1,21 @@
 """Dropout of whole classes, drawn from the distribution that their elements would give.
 
 nfp's dropout masks every directed edge and feature on its own, before a mean over edges. For a
-class of n equal edges the mean of n independent masks is Binomial(n, 1 - p) / (n (1 - p)), so one
-draw per class and feature has the very same distribution as n draws.
+class of n equal edges the sum of n independent masks is Binomial(n, 1 - p) / (1 - p), so one draw
+per class, feature and property has the very same distribution as n draws. A draw is one 32-bit
+word, compared with thresholds of the distribution function (inversion): it differs from the exact
+distribution by less than `TAIL` + columns · 2⁻³² in total variation.
+
+The words come from a counter, not from a state: a member's draws are a function of the run's seed,
+the member's number and its step, so they are the same whoever trains beside it and after a resume.
+The form matters too: element by element, one array per property and no sum over a produced axis,
+XLA makes vector code of it on a CPU and need not store a draw (measured on one core, 16 polymers,
+7 properties, 200 classes, 64 features: 4 ms with gradient; 700 ms with Keras's generator and a
+sum over one array of all properties).
 """
 
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
@@ -16,12 +24,53 @@ from scipy.stats import binom
 #: Probability that a table leaves out; 1e-7 is float32's rounding.
 TAIL = 1e-7
 
+#: Threefry with 13 rounds is the shortest that its authors found no statistical test to fail.
+_ROUNDS = 13
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
 
-def table(largest: int, rate: float) -> NDArray[np.float32]:
-    """P(drops ≤ k) for classes of 0 … ``largest`` edges, ``(largest + 1, columns)``."""
+
+def table(largest: int, rate: float) -> NDArray[np.int32]:
+    """Thresholds of P(drops ≤ k) for classes of 0 … ``largest`` edges, ``(largest + 1, columns)``.
+
+    A uniform signed 32-bit word lies above a threshold with probability P(drops > k).
+    """
     columns = int(binom.isf(TAIL, largest, rate)) + 1
     n = np.arange(largest + 1)[:, None]
-    return binom.cdf(np.arange(columns)[None], n, rate).astype(np.float32)
+    share = binom.cdf(np.arange(columns)[None], n, rate)
+    word = np.clip(np.round(share * 2.0**32) - 1.0, 0.0, 2.0**32 - 1.0)
+    return (word - 2.0**31).astype(np.int32)
+
+
+def threefry(key: tuple[Any, Any], counter: tuple[Any, Any], rounds: int = 20) -> tuple[Any, Any]:
+    """Threefry-2x32: two random words from two words of key and two of counter.
+
+    Arrays of unsigned 32-bit integers that broadcast. Salmon, Moraes, Dror and Shaw, "Parallel
+    random numbers: as easy as 1, 2, 3", SC '11, doi 10.1145/2063384.2063405.
+    """
+    third = ops.bitwise_xor(ops.bitwise_xor(key[0], key[1]), _word(_PARITY))
+    schedule = (key[0], key[1], third)
+    a, b = counter[0] + key[0], counter[1] + key[1]
+    for r in range(rounds):
+        turn = _ROTATIONS[r // 4 % 2][r % 4]
+        a = a + b
+        b = ops.bitwise_or(ops.left_shift(b, _word(turn)), ops.right_shift(b, _word(32 - turn)))
+        b = ops.bitwise_xor(a, b)
+        if r % 4 == 3:
+            nth = r // 4 + 1
+            a = a + schedule[nth % 3]
+            b = b + schedule[(nth + 1) % 3] + _word(nth)
+    return a, b
+
+
+def keys(seed: int, state: Any) -> tuple[Any, Any]:
+    """Key of each member's draws in one step: two arrays ``(F,)``.
+
+    ``state`` ``(F, 2)`` holds each member's number and step; ``seed`` is the run's.
+    """
+    state = ops.cast(state, "uint32")
+    low, high = _word(seed & 0xFFFFFFFF), _word(seed >> 32 & 0xFFFFFFFF)
+    return threefry((low, high), (state[:, 0], state[:, 1]))
 
 
 def kept(
@@ -30,23 +79,42 @@ def kept(
     width: int,
     rate: float,
     largest: int,
-    seed: keras.random.SeedGenerator,
+    key: tuple[Any, Any],
     dtype: str,
-) -> Any:
-    """Mean of the masks in each class, ``(F, B, outputs, n, width)``, of mean 1.
+) -> list[Any]:
+    """Edges of each class that dropout leaves, over 1 - rate, ``(F, B, n, width)`` per output.
 
-    ``count`` ``(F, B, n)`` are class sizes; a class drops k of its n edges where a uniform draw
-    lies above P(drops ≤ k - 1): the inverse of the distribution function, by comparisons alone.
+    Parameters
+    ----------
+    count
+        Class sizes ``(F, B, n)``; 0 pads.
+    outputs, width
+        Number of properties and of features: each has masks of its own.
+    rate
+        Probability that an edge is dropped.
+    largest
+        Largest class of the data.
+    key
+        From `keys`.
+    dtype
+        Of the result, whose mean is ``count``.
     """
-    limits = ops.convert_to_tensor(table(largest, rate), dtype=dtype)
-    columns = limits.shape[1]
-    row = ops.take(limits, count, axis=0)[:, :, None, :, None, :]
+    limits = ops.take(ops.convert_to_tensor(table(largest, rate)), count, axis=0)
     members, batch, classes = count.shape
-    draw = keras.random.uniform(
-        (members, batch, outputs, classes, width), dtype=dtype, seed=seed
-    )
-    drops = ops.zeros_like(draw)
-    for k in range(columns):
-        drops = drops + ops.cast(draw > row[..., k], dtype)
-    size = ops.maximum(ops.cast(count, dtype), 1.0)[:, :, None, :, None]
-    return ops.maximum(size - drops, 0.0) / (size * (1.0 - rate))
+    index = ops.arange(batch * classes * width, dtype="int32")
+    index = ops.cast(ops.reshape(index, (1, batch, classes, width)), "uint32")
+    first, second = (part[:, None, None, None] for part in key)
+    size = ops.cast(count, dtype)[..., None]
+    found: list[Any] = []
+    for pair in range(-(-outputs // 2)):
+        for word in threefry((first, second), (index, _word(pair)), _ROUNDS):
+            draw = ops.cast(word, "int32")
+            drops = ops.zeros((members, batch, classes, width), dtype="int32")
+            for k in range(limits.shape[-1]):
+                drops = drops + ops.cast(draw > limits[..., k, None], "int32")
+            found.append(ops.maximum(size - ops.cast(drops, dtype), 0.0) * (1.0 / (1.0 - rate)))
+    return found[:outputs]
+
+
+def _word(value: int) -> Any:
+    return ops.convert_to_tensor(np.uint32(value))

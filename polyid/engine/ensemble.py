@@ -5,7 +5,7 @@ the members' losses; gradients and Adam act element by element, so each member w
 would walk alone, with its own data, order and dropout.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from polyid.engine.dropout import keys
 from polyid.engine.network import forward
 from polyid.engine.order import DataOrder
 from polyid.engine.packing import Bucket
@@ -42,7 +43,7 @@ class Ensemble(keras.Model):
         self.batch_size = batch_size
         self.layouts = [bucket.layout for bucket in buckets]
         self.loss_name = loss
-        self.largest_class = max(_largest_class(bucket) for bucket in buckets)
+        self.largest_class = [_largest_class(bucket) for bucket in buckets]
         self.flat = self.add_weight(
             shape=(members, count(architecture)), initializer="zeros", name="flat"
         )
@@ -53,12 +54,27 @@ class Ensemble(keras.Model):
         self.loss_sum = self.add_weight(
             shape=(members,), initializer="zeros", trainable=False, name="loss_sum"
         )
-        self.dropout_seed = keras.random.SeedGenerator(seed)
+        self.seed = seed
+        self.dropout_state = self.add_weight(
+            shape=(members, 2),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            name="dropout_state",
+        )
+        self.restart_dropout(range(members))
         self.built = True
+
+    def restart_dropout(self, names: Iterable[int]) -> None:
+        """Begin each member's draws anew; they depend on the seed, its name and its step only."""
+        self.dropout_state.assign(np.array([[name, 0] for name in names], dtype=np.int32))
 
     def _constant(self, values: NDArray, name: str) -> Any:
         variable = self.add_weight(
-            shape=values.shape, dtype=str(values.dtype), initializer="zeros", trainable=False,
+            shape=values.shape,
+            dtype=str(values.dtype),
+            initializer="zeros",
+            trainable=False,
             name=name,
         )
         variable.assign(values)
@@ -93,14 +109,14 @@ class Ensemble(keras.Model):
                 flat,
                 ops.take(self.tables[i], index, axis=0),
                 None if self.pm is None else ops.take(self.pm[i], index, axis=0),
-                self.dropout_seed if training else None,
-                self.largest_class,
+                keys(self.seed, self.dropout_state.value) if training else None,
+                self.largest_class[i],
             )
 
         return run
 
     def _learn(self, i: int) -> Callable:
-        """Losses and gradient of bucket ``i``: ``(flat, index, y) -> ((members,), flat's shape)``."""
+        """Losses and gradient of bucket ``i``: ``(flat, index, y) -> ((members,), like flat)``."""
         predict = self._predict(i, training=True)
 
         def run(flat: Any, index: Any, y: Any) -> tuple[Any, Any]:
@@ -119,7 +135,7 @@ class Ensemble(keras.Model):
         if len(arguments) == 1:
             loss, gradient = self._loss_and_gradient(arguments[0])
             self.optimizer.apply([gradient], [self.flat])
-            self.loss_sum.assign_add(loss)
+            self._count(loss)
             return {"loss": ops.mean(loss)}
         state, data = arguments
         trainable, other, optimizer, metrics = state
@@ -129,7 +145,7 @@ class Ensemble(keras.Model):
         ]
         with keras.StatelessScope(state_mapping=pairs) as scope:
             loss, gradient = self._loss_and_gradient(data)
-            self.loss_sum.assign_add(loss)
+            self._count(loss)
         other = [
             value if (new := scope.get_current_value(v)) is None else new
             for v, value in zip(self.non_trainable_variables, other, strict=True)
@@ -137,10 +153,16 @@ class Ensemble(keras.Model):
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, [gradient], trainable)
         return {"loss": ops.mean(loss)}, (trainable, other, optimizer, metrics)
 
+    def _count(self, loss: Any) -> None:
+        """Note a step's losses ``(members,)``, and that it was made."""
+        self.loss_sum.assign_add(loss)
+        self.dropout_state.assign_add(np.array([[0, 1]] * self.members, dtype=np.int32))
+
     def _loss_and_gradient(self, data: tuple[dict[str, Any], Any]) -> tuple[Any, Any]:
         inputs, y = data[0], data[1]
         flat, index = self._operands(inputs)
         y = ops.reshape(y, (self.members, self.batch_size, self.architecture.outputs))
+        y = ops.cast(y, flat.dtype)
         return self._switch(inputs, [self._learn(i) for i in self._each], flat, index, y)
 
 
@@ -170,7 +192,7 @@ def masked_loss(y: Any, y_pred: Any, name: str) -> Any:
     ``mae`` is nfp's ``masked_mean_absolute_error``; ``huber`` is quadratic below one scaled unit.
     A batch without a label has loss 0 (nfp's is NaN).
     """
-    there = ops.logical_not(ops.isnan(y))
+    there = ops.isfinite(y)
     difference = ops.abs(y_pred - ops.where(there, y, ops.zeros_like(y)))
     if name == "huber":
         difference = ops.where(difference < 1.0, 0.5 * difference**2, difference - 0.5)

@@ -27,7 +27,7 @@ def gather(states: Tensor, index: Tensor) -> Tensor:
 
 
 def dense(states: Tensor, kernel: Tensor) -> Tensor:
-    """``states @ kernel`` member by member, without bias: ``(F, B, n, rows)`` to ``(…, columns)``."""
+    """``states @ kernel`` member by member, no bias: ``(F, B, n, rows)`` to ``(…, columns)``."""
     members, batch, classes, rows = states.shape
     flat = ops.reshape(states, (members, batch * classes, rows))
     return ops.reshape(ops.matmul(flat, kernel), (members, batch, classes, kernel.shape[-1]))
@@ -47,7 +47,7 @@ def log_count(count: Tensor, dtype: str) -> Tensor:
 def attention(
     atoms: Tensor, edges: Tensor, log_atoms: Tensor, log_edges: Tensor, w: Weights, prefix: str
 ) -> Tensor:
-    """nfp's ``GlobalUpdate`` with one head: softmax over all atoms and edges, ``(F, B, g)``.
+    """Nfp's ``GlobalUpdate`` with one head: softmax over all atoms and edges, ``(F, B, g)``.
 
     A class of n equal elements counts as n: log n is added to its logit.
     """
@@ -71,7 +71,7 @@ def attention(
 def edge_update(
     atoms: Tensor, edges: Tensor, glob: Tensor, x: dict[str, Tensor], r: int, w: Weights
 ) -> Tensor:
-    """nfp's ``EdgeUpdate`` and the residual: states of the edge classes after block ``r``."""
+    """Nfp's ``EdgeUpdate`` and the residual: states of the edge classes after block ``r``."""
     name, f = f"edge/{r}", edges.shape[-1]
     k = w[f"{name}/dense1/kernel"]
     hidden = (
@@ -88,15 +88,13 @@ def edge_update(
 def node_update(
     atoms: Tensor, edges: Tensor, glob: Tensor, x: dict[str, Tensor], r: int, w: Weights
 ) -> Tensor:
-    """nfp's ``NodeUpdate`` and the residual: states of the atom classes after block ``r``.
+    """Nfp's ``NodeUpdate`` and the residual: states of the atom classes after block ``r``.
 
     ``atoms`` are the states before the block, ``edges`` those after it.
     """
     name, f = f"node/{r}", atoms.shape[-1]
     k = w[f"{name}/message1/kernel"]
-    hidden = gather(dense(atoms, k[:, :f]), x[f"edge_target/{r}"]) + dense(
-        edges, k[:, f : 2 * f]
-    )
+    hidden = gather(dense(atoms, k[:, :f]), x[f"edge_target/{r}"]) + dense(edges, k[:, f : 2 * f])
     shared = ops.matmul(glob, k[:, 2 * f :]) + w[f"{name}/message1/bias"][:, None, :]
     hidden = ops.relu(hidden + shared[:, :, None, :])
 
@@ -106,9 +104,7 @@ def node_update(
     leaving = ops.reshape(leaving, (members, batch, classes, degree, hidden.shape[-1]))
     summed = ops.sum(leaving * count[..., None], axis=3)
     messages = dense(summed, w[f"{name}/message2/kernel"])
-    messages = messages + ops.sum(count, axis=-1)[..., None] * per_class(
-        w[f"{name}/message2/bias"]
-    )
+    messages = messages + ops.sum(count, axis=-1)[..., None] * per_class(w[f"{name}/message2/bias"])
 
     update = dense(messages, w[f"{name}/dense1/kernel"]) + per_class(w[f"{name}/dense1/bias"])
     update = dense(ops.relu(update), w[f"{name}/dense2/kernel"])
@@ -116,17 +112,18 @@ def node_update(
     return gather(atoms, x[f"atom_parent/{r}"]) + update
 
 
-def readout(
-    edges: Tensor, count: Tensor, w: Weights, keep: Tensor | None = None
-) -> Tensor:
+def readout(edges: Tensor, count: Tensor, w: Weights, keep: list[Tensor] | None = None) -> Tensor:
     """Mean over edges of nfp's bond-wise values, ``(F, B, outputs)``.
 
-    ``keep`` ``(F, B, outputs, n, d)``, if given, is what dropout left of each class and feature.
+    ``keep``, if given, is what dropout left of each class and feature instead of ``count``, one
+    ``(F, B, n, d)`` per output.
     """
     size = ops.cast(count, edges.dtype)
-    share = size / ops.maximum(ops.sum(size, axis=-1, keepdims=True), 1.0)
+    share = 1.0 / ops.maximum(ops.sum(size, axis=-1, keepdims=True), 1.0)
     kernel, bias = w["readout/kernel"], w["readout/bias"][:, None, :]
     if keep is None:
-        return ops.matmul(ops.sum(share[..., None] * edges, axis=2), kernel) + bias
-    mean = ops.sum(keep * (share[..., None] * edges)[:, :, None], axis=3)
+        return ops.matmul(ops.sum((share * size)[..., None] * edges, axis=2), kernel) + bias
+    # a product, not a sum over classes: XLA on a CPU would draw again for every term of a sum
+    row = (share * ops.ones_like(size))[:, :, None, :]
+    mean = ops.stack([ops.matmul(row, left * edges)[:, :, 0] for left in keep], axis=2)
     return ops.einsum("fbpd,fdp->fbp", mean, kernel) + bias

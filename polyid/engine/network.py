@@ -16,7 +16,7 @@ def forward(
     flat: Any,
     rows: Any,
     pm: Any | None = None,
-    dropout_seed: Any | None = None,
+    dropout_key: Any | None = None,
     largest_class: int = 1,
 ) -> Any:
     """Predict scaled properties, ``(F, B, outputs)``.
@@ -31,8 +31,8 @@ def forward(
         Packed polymers, ``(F, B, layout.width)`` integers.
     pm
         Fraction of meso dyads, ``(F, B)``; the ``pm`` network needs it.
-    dropout_seed
-        A Keras seed generator while training, else None.
+    dropout_key
+        From `polyid.engine.dropout.keys` while training, else None.
     largest_class
         Largest edge class of the data, for dropout's table.
     """
@@ -62,8 +62,8 @@ def forward(
             )
     count = x[f"edge_count/{a.num_messages}"]
     keep = None
-    if dropout_seed is not None and a.dropout > 0:
-        keep = kept(count, a.outputs, a.features, a.dropout, largest_class, dropout_seed, dtype)
+    if dropout_key is not None and a.dropout > 0:
+        keep = kept(count, a.outputs, a.features, a.dropout, largest_class, dropout_key, dtype)
     return layers.readout(edges, count, w, keep)
 
 

@@ -18,7 +18,7 @@ class Batch(NamedTuple):
 
     bucket: int
     """The bucket from which all of them come."""
-    index: NDArray[np.int32]
+    rows: NDArray[np.int32]
     """Rows of that bucket's table, ``(members, batch)``."""
 
 
@@ -104,7 +104,7 @@ class DataOrder:
 
 
 def steps_per_bucket(pools: Sequence[Sequence[NDArray[np.intp]]], batch_size: int) -> list[int]:
-    """Steps that let the member with the most polymers in a bucket see all of them once."""
+    """Count the steps that show the member with most polymers in a bucket all of them once."""
     for member, parts in enumerate(pools):
         for bucket, pool in enumerate(parts):
             if len(pool) == 0:

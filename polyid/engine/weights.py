@@ -40,6 +40,8 @@ def shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
 
     Kernels of nfp's dense layers on a concatenation stand as one matrix, with the rows in the
     order of that concatenation: (edge, source, target, global) and (target, edge, global).
+    What no output depends on has no weights, as Keras leaves it out of a model: the last block's
+    atom update, and in ``pm`` its global update.
     """
     if a.name not in NAMES:
         raise ValueError(f"model {a.name!r} is not known; expected one of {list(NAMES)}.")
@@ -61,22 +63,25 @@ def shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
 
     found |= attention("global/0")
     for r in range(1, a.num_messages + 1):
-        found |= attention(f"global/{r}")
-        for name, rows, columns in (
-            (f"edge/{r}/dense1", 3 * f + g, 2 * f),
-            (f"edge/{r}/dense2", 2 * f, f),
-            (f"node/{r}/message1", 2 * f + g, 2 * f),
-            (f"node/{r}/message2", 2 * f, f),
-            (f"node/{r}/dense1", f, 2 * f),
-            (f"node/{r}/dense2", 2 * f, f),
-        ):
+        last = r == a.num_messages
+        if a.name == "global100" or not last:
+            found |= attention(f"global/{r}")
+        dense = [(f"edge/{r}/dense1", 3 * f + g, 2 * f), (f"edge/{r}/dense2", 2 * f, f)]
+        if not last:
+            dense += [
+                (f"node/{r}/message1", 2 * f + g, 2 * f),
+                (f"node/{r}/message2", 2 * f, f),
+                (f"node/{r}/dense1", f, 2 * f),
+                (f"node/{r}/dense2", 2 * f, f),
+            ]
+        for name, rows, columns in dense:
             found |= {f"{name}/kernel": (rows, columns), f"{name}/bias": (columns,)}
     found |= {"readout/kernel": (f, a.outputs), "readout/bias": (a.outputs,)}
     return found
 
 
 def count(a: Architecture) -> int:
-    """Number of weights of one member."""
+    """Count the weights of one member."""
     return sum(int(np.prod(shape)) for shape in shapes(a).values())
 
 
@@ -102,14 +107,14 @@ def initial(a: Architecture, seed: int, member: int) -> Weights:
 
 
 def flatten(a: Architecture, weights: Mapping[str, NDArray]) -> NDArray[np.float32]:
-    """One vector, ``(count,)``, of named weights."""
+    """One vector, ``(count,)``, of named weights, in their own precision."""
     parts = []
     for name, shape in shapes(a).items():
         if name not in weights:
             raise ValueError(f"weight {name!r} of shape {shape} is missing.")
         if weights[name].shape != shape:
             raise ValueError(f"weight {name!r} has shape {weights[name].shape}; expected {shape}.")
-        parts.append(np.asarray(weights[name], dtype=np.float32).ravel())
+        parts.append(np.asarray(weights[name]).ravel())
     return np.concatenate(parts)
 
 
@@ -126,9 +131,9 @@ def unflatten(a: Architecture, flat: NDArray) -> Weights:
 
 
 def views(a: Architecture, flat: Any) -> dict[str, Any]:
-    """Weights of all members inside a compiled program: ``(members, *shape)`` from ``(members, count)``.
+    """Weights of all members inside a compiled program, ``(members, *shape)`` each.
 
-    One split, whose gradient is one concatenation.
+    ``flat`` is ``(members, count)``. One split, whose gradient is one concatenation.
     """
     from keras import ops
 

@@ -1,0 +1,280 @@
+"""``trainer``: the pipeline's command line. It parses and calls; the work is done elsewhere.
+
+Exit codes: 0 done, 1 the answer is no, 2 bad input, 75 interrupted and resumable.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from polyid.errors import PolyIDError
+from trainer.training.run import Interrupted
+
+NO, BAD_INPUT, INTERRUPTED = 1, 2, 75
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Train, gate, release: from a data change to a model that predicts.\n\n"
+    "[bold]trainer run[/] walks the whole road; the other verbs are its stages.\n\n"
+    "Exit codes: 0 done, 1 the answer is no (a gate that fails), 2 bad input, 75 interrupted: "
+    "the same command resumes.",
+)
+
+Data = Annotated[Path, typer.Option(help="Data file (CSV).")]
+Params = Annotated[str, typer.Option(help="Recipe: a file, or a name such as 'publication'.")]
+GatesFile = Annotated[Path, typer.Option("--gates", help="The gate.")]
+Registry = Annotated[Path, typer.Option(help="Folder of candidates and releases.")]
+Work = Annotated[Path, typer.Option(help="Folder for checkpoints, caches and logs of runs.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change one key of the recipe: training.epochs=5. May be repeated."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for machines.")]
+Out = Annotated[Path | None, typer.Option(help="Write the result as JSON to this file as well.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes; one per core by default. Same result.")
+]
+Candidate = Annotated[
+    str | None, typer.Option(help="Fingerprint; by default that of --data and --params.")
+]
+Version = Annotated[
+    str | None, typer.Option(help="Version tag such as v2.0.0, instead of the next one.")
+]
+
+DATA, PARAMS, GATES = Path("data/polyid_properties.csv"), "params.yaml", Path("gates.yaml")
+REGISTRY, WORK = Path("registry"), Path("runs")
+
+
+def _console(as_json: bool) -> Console:
+    """What people read; standard output is kept for JSON if that was asked for."""
+    return Console(stderr=as_json, soft_wrap=not sys.stdout.isatty())
+
+
+def _give(result: dict[str, Any], as_json: bool, out: Path | None = None) -> None:
+    text = json.dumps(result, indent=1, ensure_ascii=False, default=str)
+    if as_json:
+        print(text)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+@app.command()
+def check(
+    data: Data = DATA,
+    params: Params = PARAMS,
+    gates: GatesFile = GATES,
+    sets: Sets = None,
+    json_: Json = False,
+    out: Out = None,
+) -> None:
+    """Hold data and recipe to the contract, without training: every fault at once."""
+    from trainer.config import load_params
+    from trainer.contract import check_data
+    from trainer.contract_view import render
+    from trainer.gates_config import load_gates, require_floors
+
+    recipe = load_params(params, sets or ())
+    require_floors(load_gates(gates), list(recipe.data.properties))
+    f = recipe.folds
+    report = check_data(data, recipe.data, folds=f.count, split=f.split)
+    render(report, _console(json_))
+    _give(report.to_dict(), json_, out)
+    if not report.ok:
+        raise typer.Exit(BAD_INPUT)
+
+
+@app.command()
+def run(
+    data: Data = DATA,
+    params: Params = PARAMS,
+    gates: GatesFile = GATES,
+    registry: Registry = REGISTRY,
+    sets: Sets = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Release it if it passes.")] = False,
+    version: Version = None,
+    work: Work = WORK,
+    workers: Workers = None,
+    json_: Json = False,
+) -> None:
+    """Walk the whole road: check, train, evaluate, gate, candidate and, with --publish, release.
+
+    What is done already is not done again: a candidate that exists is not trained, and a run that
+    was stopped or killed goes on from its newest checkpoint.
+    """
+    from trainer import road
+    from trainer.outcome_view import show
+
+    console = _console(json_)
+    outcome = road.run(
+        data,
+        params,
+        gates,
+        registry,
+        work=work,
+        console=console,
+        overrides=sets or (),
+        publish=publish,
+        version=version,
+        workers=workers,
+    )
+    show(outcome, registry, publish, console)
+    _give(outcome.as_json(), json_)
+    if not outcome.passed:
+        raise typer.Exit(NO)
+
+
+@app.command()
+def train(
+    data: Data = DATA,
+    params: Params = PARAMS,
+    sets: Sets = None,
+    work: Work = WORK,
+    workers: Workers = None,
+    json_: Json = False,
+    out: Out = None,
+) -> None:
+    """Train the members, resuming what was begun."""
+    from trainer import road
+    from trainer.plan import make_plan
+
+    plan, console = make_plan(data, params, work, sets or ()), _console(json_)
+    done = road.train_plan(plan, console, workers)
+    console.print(f"Trained {plan.params.folds.count} folds in {plan.folder}.")
+    _give(
+        {"fingerprint": plan.fingerprint, "folder": str(plan.folder), "seconds": done.seconds},
+        json_,
+        out,
+    )
+
+
+@app.command()
+def evaluate(
+    data: Data = DATA,
+    params: Params = PARAMS,
+    sets: Sets = None,
+    work: Work = WORK,
+    json_: Json = False,
+    out: Out = None,
+) -> None:
+    """Score a trained run out of fold, beside both baselines, in the properties' units."""
+    from trainer import road
+    from trainer.plan import make_plan
+
+    plan, console = make_plan(data, params, work, sets or ()), _console(json_)
+    _give(road.evaluate_plan(plan, console), json_, out)
+
+
+@app.command()
+def gate(
+    data: Data = DATA,
+    params: Params = PARAMS,
+    gates: GatesFile = GATES,
+    registry: Registry = REGISTRY,
+    candidate: Candidate = None,
+    sets: Sets = None,
+    work: Work = WORK,
+    json_: Json = False,
+    out: Out = None,
+) -> None:
+    """Judge a run against floors, baselines and the current release, and store the candidate."""
+    from trainer import road
+    from trainer.outcome_view import show
+    from trainer.plan import make_plan
+
+    plan, console = make_plan(data, params, work, sets or ()), _console(json_)
+    outcome = road.gate_plan(plan, gates, registry, candidate)
+    show(outcome, registry, False, console)
+    _give(outcome.gate, json_, out)
+    if not outcome.passed:
+        raise typer.Exit(NO)
+
+
+@app.command()
+def publish(
+    data: Data = DATA,
+    params: Params = PARAMS,
+    registry: Registry = REGISTRY,
+    candidate: Candidate = None,
+    sets: Sets = None,
+    version: Version = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+    json_: Json = False,
+    out: Out = None,
+) -> None:
+    """Release a candidate that passed; the old release stays if anything fails."""
+    from trainer.plan import make_plan
+    from trainer.registry import LocalRegistry
+
+    chosen = candidate or make_plan(data, params, WORK, sets or ()).fingerprint
+    release = LocalRegistry(registry).publish(chosen, version=version, dry_run=dry_run)
+    _console(json_).print(
+        f"{release.tag} {release.status}: candidate {release.fingerprint}, {release.change} "
+        f"({'; '.join(release.reasons)})"
+    )
+    _give(
+        {"tag": release.tag, "fingerprint": release.fingerprint, "status": release.status},
+        json_,
+        out,
+    )
+
+
+@app.command()
+def rollback(
+    to: Annotated[str, typer.Option("--to", help="Version tag of an earlier release.")],
+    registry: Registry = REGISTRY,
+) -> None:
+    """Make an earlier release current again; the history stays."""
+    from trainer.registry import LocalRegistry
+
+    release = LocalRegistry(registry).rollback(to)
+    _console(False).print(f"{release.tag} is current in {registry}.")
+
+
+@app.command(name="list")
+def list_(registry: Registry = REGISTRY, json_: Json = False) -> None:
+    """List releases and candidates with their verdicts."""
+    from trainer.outcome_view import listing, listing_table
+    from trainer.registry import LocalRegistry
+
+    content = listing(LocalRegistry(registry))
+    if not json_:
+        _console(False).print(listing_table(content))
+    _give(content, json_)
+
+
+def guarded(command: Callable[[], None]) -> int:
+    """Run a command line, and turn what a user can cause into one message and an exit code."""
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        command()
+    except Interrupted:
+        console.print("Interrupted; everything so far is saved. The same command resumes.")
+        return INTERRUPTED
+    except PolyIDError as error:
+        console.print(f"[bold red]Error:[/] {error}", highlight=False, markup=True)
+        return BAD_INPUT
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.exit(guarded(app))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""The whole road in one call: check, train, evaluate, gate, candidate, release."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from polyid.errors import PolyIDError
+from polyid.structures import build
+from trainer import contract_view, stages
+from trainer.champion import Champion
+from trainer.contract import check_data
+from trainer.contract_report import Report
+from trainer.gates_config import Gates, load_gates, require_floors
+from trainer.plan import Plan, make_plan
+from trainer.registry import LocalRegistry, Release
+from trainer.reigning import reigning
+from trainer.training.run import Trained, groups_of, train
+from trainer.training.view import TrainingView
+
+#: What the recipe scores on the split that ``folds.also`` names, in the run's folder.
+_OTHER = "other_split.json"
+
+
+class CheckFailed(PolyIDError):  # noqa: N818 - the data failed, not the program
+    """The data contract has errors; the report was shown."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where the road ended."""
+
+    fingerprint: str
+    folder: Path
+    """The candidate in the registry."""
+    report: Path
+    metrics: dict[str, Any]
+    gate: dict[str, Any]
+    release: Release | None
+    trained: bool
+    """False if the candidate was there already."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate passed, or the candidate already stands as a release."""
+        return self.gate["verdict"] == "pass" or not self.gate.get("enforced", True)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data for ``--json``."""
+        return {
+            "fingerprint": self.fingerprint,
+            "candidate": str(self.folder),
+            "report": str(self.report),
+            "trained": self.trained,
+            "verdict": self.gate["verdict"],
+            "reasons": self.gate["reasons"],
+            "release": None if self.release is None else self.release.tag,
+            "metrics": self.metrics,
+        }
+
+
+def check(plan: Plan, gates: Gates | None, console: Console) -> Report:
+    """Hold the data file to the contract, and show what was found.
+
+    Raises
+    ------
+    CheckFailed
+        If there are errors.
+    """
+    if gates is not None:
+        require_floors(gates, plan.properties)
+    f = plan.params.folds
+    report = check_data(plan.data, plan.params.data, folds=f.count, split=f.split)
+    contract_view.render(report, console)
+    if not report.ok:
+        raise CheckFailed(f"{plan.data} does not satisfy the data contract; nothing was trained.")
+    return report
+
+
+def train_plan(plan: Plan, console: Console, workers: int | None = None) -> Trained:
+    """Train, with a view of it."""
+    smiles = list(plan.frame()["smiles_polymer"])
+    depth = plan.params.model.num_messages
+    with console.status("Building quotient graphs of the polymers …"):
+        build(smiles, depth, cache=plan.cache)
+    with TrainingView(console) as view:
+        return train(plan, view, workers)
+
+
+def champion_for(plan: Plan, registry: LocalRegistry, folder: Path) -> Champion | None:
+    """Return the current release on the folds of the candidate in ``folder``, if there is one."""
+    current = registry.current()
+    if current is None or not (folder / stages.PREDICTIONS).is_file():
+        return None
+    frame = plan.frame()
+    predictions = pd.read_parquet(folder / stages.PREDICTIONS)
+    return reigning(
+        registry.path, current.tag, frame, plan.folds(frame), predictions, plan.data_hash
+    )
+
+
+def run(
+    data: Path,
+    params: str | Path,
+    gates_path: Path,
+    registry_path: Path,
+    *,
+    work: Path,
+    console: Console,
+    overrides: Sequence[str] = (),
+    publish: bool = False,
+    version: str | None = None,
+    workers: int | None = None,
+) -> Outcome:
+    """Walk the road; whatever is done already is not done again.
+
+    Raises
+    ------
+    CheckFailed, PolyIDError
+        If an input is faulty.
+    trainer.training.run.Interrupted
+        If it was asked to stop.
+    """
+    plan = make_plan(data, params, work, overrides)
+    gates = load_gates(gates_path)
+    registry = LocalRegistry(registry_path)
+    console.print(
+        f"Run [bold]{plan.fingerprint}[/]: recipe {plan.params.recipe}, {plan.data}, "
+        f"{plan.params.folds.count} {plan.params.folds.split} folds, registry {registry}",
+        highlight=False,
+    )
+    known = registry.has_candidate(plan.fingerprint)
+    if known:
+        console.print("This candidate is in the registry already: nothing is trained.")
+        require_floors(gates, plan.properties)
+    else:
+        check(plan, gates, console)
+        train_plan(plan, console, workers)
+        evaluate_plan(plan, console, workers)
+    judge_and_store(plan, gates, registry)
+    return _finish(plan, registry, publish, version, trained=not known)
+
+
+def evaluate_plan(plan: Plan, console: Console, workers: int | None = None) -> dict[str, Any]:
+    """Score a trained run, and its twin on the other split if the recipe names one."""
+    groups = groups_of(plan)
+    metrics = stages.evaluate_run(plan, groups, console.print)
+    other = plan.params.folds.also
+    if other is not None:
+        folds = plan.params.folds.model_copy(update={"split": other, "also": None})
+        twin = make_plan(plan.data, plan.params.model_copy(update={"folds": folds}), plan.work)
+        console.print(f"The same recipe on {other} folds, for the report:")
+        train_plan(twin, console, workers)
+        stages.write_json(
+            plan.folder / _OTHER, stages.evaluate_run(twin, groups_of(twin), console.print)
+        )
+    return metrics
+
+
+def gate_plan(
+    plan: Plan, gates_path: Path, registry_path: Path, candidate: str | None = None
+) -> Outcome:
+    """Judge a run that was evaluated, or a stored candidate, against today's release.
+
+    Raises
+    ------
+    PolyIDError
+        If ``candidate`` was made from other data, another recipe or other code.
+    """
+    registry = LocalRegistry(registry_path)
+    if candidate is not None:
+        stored = registry.candidate(candidate).fingerprint
+        if stored != plan.fingerprint:
+            raise PolyIDError(
+                f"candidate {stored} is not what --data, --params and this code make "
+                f"({plan.fingerprint}). Give its data file and recipe, at its git commit (see "
+                f"{registry.candidate(stored).folder / 'record.yaml'})."
+            )
+    judge_and_store(plan, load_gates(gates_path), registry)
+    return _finish(plan, registry, publish=False, version=None, trained=False)
+
+
+def judge_and_store(plan: Plan, gates: Gates, registry: LocalRegistry) -> None:
+    """Judge the run, and store it as a candidate; give a stored one a new verdict if it needs one."""
+    other = plan.folder / _OTHER
+    split = _read(other) if other.is_file() else None
+    if not registry.has_candidate(plan.fingerprint):
+        champion = champion_for(plan, registry, plan.candidate)
+        stages.judge_run(plan, gates, champion, split)
+        registry.add_candidate(plan.candidate, plan.fingerprint)
+        return
+    if not _verdict_is_stale(registry, plan.fingerprint):
+        return
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / "candidate"
+        shutil.copytree(registry.candidate(plan.fingerprint).folder, copy)
+        for path in [copy, *copy.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        (copy / "checksums.json").unlink(missing_ok=True)
+        stages.judge_run(plan, gates, champion_for(plan, registry, copy), split, copy)
+        registry.regate(plan.fingerprint, copy)
+
+
+def _verdict_is_stale(registry: LocalRegistry, fingerprint: str) -> bool:
+    """Say whether a candidate was judged against another release than today's."""
+    current = registry.current()
+    if current is None or current.fingerprint == fingerprint:
+        return False
+    gate = _read(registry.candidate(fingerprint).review / stages.GATE)
+    return (gate.get("champion") or {}).get("revision") != current.tag
+
+
+def _finish(
+    plan: Plan, registry: LocalRegistry, publish: bool, version: str | None, trained: bool
+) -> Outcome:
+    candidate = registry.candidate(plan.fingerprint)
+    gate = _read(candidate.review / stages.GATE)
+    metrics = _read(candidate.folder / stages.METRICS)
+    release = None
+    if publish and gate["verdict"] == "pass":
+        release = registry.publish(plan.fingerprint, version=version)
+    report = candidate.review / "report.html"
+    if not report.is_file():
+        report = candidate.folder / "report.html"
+    return Outcome(plan.fingerprint, candidate.folder, report, metrics, gate, release, trained)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,112 @@
+"""``status.json``: what a run is doing, for whoever looks on, rewritten at every event."""
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trainer.plan import Plan
+from trainer.training.groups import Group
+
+STATUS = "status.json"
+
+
+class Book:
+    """Keeps count of a run over all its sittings."""
+
+    def __init__(self, path: Path, fingerprint: str, epochs: int, members: int) -> None:
+        self.path, self.fingerprint = path, fingerprint
+        self.epochs, self.members = epochs, members
+        old = read_status(path.parent)
+        self._before = float(old.get("seconds", 0.0))
+        self.started = str(old.get("started") or _now())
+        self._began = time.monotonic()
+        self.finished: dict[int, int] = {}
+        self.state = "training"
+        self._rates: dict[int, float] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Work in all sittings."""
+        return self._before + time.monotonic() - self._began
+
+    @property
+    def share(self) -> float:
+        """Finished part of all epochs, 0 to 1."""
+        return sum(self.finished.values()) / max(self.epochs * self.members, 1)
+
+    def eta(self, workers: int) -> float | None:
+        """Seconds left at the pace of late; None before the first epoch."""
+        if not self._rates:
+            return None
+        pace = sum(self._rates.values()) / len(self._rates)
+        return (self.epochs * self.members - sum(self.finished.values())) * pace / max(workers, 1)
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Note an event, and write."""
+        kind = event["event"]
+        for member in event.get("members", []) if isinstance(event.get("members"), list) else []:
+            if kind in ("epoch", "resume"):
+                self.finished[member] = int(event["epoch"])
+            if kind == "done":
+                self.finished[member] = self.epochs
+            if kind == "epoch":
+                pace = float(event["seconds"]) / len(event["members"])
+                # the first epoch holds the compilation
+                if event["epoch"] > 1:
+                    self._rates[member] = pace
+        self.write()
+
+    def close(self) -> None:
+        """Write the last word."""
+        done = len(self.finished) == self.members and self.share >= 1.0
+        self.state = "trained" if done else "stopped"
+        self.write()
+
+    def write(self) -> None:
+        """Write ``status.json`` in one step."""
+        content = {
+            "state": self.state,
+            "fingerprint": self.fingerprint,
+            "epochs": self.epochs,
+            "finished_epochs": {str(k): v for k, v in sorted(self.finished.items())},
+            "share": round(self.share, 4),
+            "seconds": round(self.seconds, 1),
+            "started": self.started,
+            "updated": _now(),
+        }
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        part.replace(self.path)
+
+
+def open_book(plan: Plan, groups: list[Group], waiting: list[Group]) -> Book:
+    """Start or go on with the book of a run."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    book = Book(
+        plan.folder / STATUS,
+        plan.fingerprint,
+        plan.params.training.epochs,
+        plan.params.folds.count,
+    )
+    for group in groups:
+        if group not in waiting:
+            book.finished |= dict.fromkeys(group.members, book.epochs)
+    if not waiting:
+        book.state = "trained"
+    book.write()
+    return book
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """Return the status in a run's folder, empty if there is none yet."""
+    try:
+        found = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _now() -> str:
+    return datetime.now(UTC).replace(microsecond=0).isoformat()

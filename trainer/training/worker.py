@@ -1,0 +1,169 @@
+"""One worker process: trains its groups of members, one after the other, and tells what it does.
+
+``python -m trainer.training.worker SPEC.json`` prints one JSON object per event on its standard
+output. It stops after the step at hand, with exit code 75, when it gets SIGTERM or when its parent
+is gone; everything up to its last finished epoch is then on disk.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+INTERRUPTED = 75
+#: Least seconds between two checkpoints of one group: a publication-size one has 40 MB.
+CHECKPOINT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """What a worker is told; plain, for JSON."""
+
+    data: str
+    params: dict[str, Any]
+    work: str
+    groups: list[list[int]]
+    threads: int
+    parent: int
+    """Process that waits for this one."""
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+def emit(event: str, **details: Any) -> None:
+    """Tell the parent."""
+    try:
+        print(json.dumps({"event": event, **details}), flush=True)
+    except BrokenPipeError:
+        # the parent is gone; `stop` notices, and the work so far is saved
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+
+
+def main() -> int:
+    """Train the groups of the specification named on the command line."""
+    spec = WorkerSpec(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    asked: list[int] = []
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which tells us
+
+    def stop() -> bool:
+        return bool(asked) or os.getppid() != spec.parent
+
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(spec.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    return _train(spec, stop)
+
+
+def _train(spec: WorkerSpec, stop: Any) -> int:
+    from polyid.engine.fit import Epoch, Fitter, Recipe
+    from polyid.structures import build
+    from polyid.training import prepare
+    from trainer.config import Params
+    from trainer.plan import make_plan
+    from trainer.training import checkpoint
+    from trainer.training.groups import Group
+
+    params = Params.model_validate(spec.params)
+    plan = make_plan(spec.data, params, spec.work)
+    frame, t = plan.frame(), params.training
+    folds = plan.folds(frame)
+    parameters = plan.model_parameters()
+    smiles = list(frame["smiles_polymer"])
+    structures = build(smiles, parameters.num_messages, cache=plan.cache)
+    ready = prepare(
+        frame,
+        folds,
+        structures,
+        parameters.prediction_columns,
+        batch_size=t.batch_size,
+        shares=tuple(t.buckets),
+        holdout=t.holdout,
+        seed=t.seed,
+        with_pm=params.model.name == "pm",
+    )
+    recipe = Recipe(
+        t.epochs, t.batch_size, t.learning_rate, t.decay, t.schedule, t.warmup, t.loss, t.select,
+        t.patience, t.validate_every, t.seed,
+    )  # fmt: skip
+    architecture = parameters.architecture(structures.vocabulary)
+    fold = folds.of(frame)
+    fitters: dict[int, Fitter] = {}
+    for names in spec.groups:
+        group = Group(tuple(names))
+        if group.read(plan.folder) is not None:
+            emit("done", members=names, seconds=0.0)
+            continue
+        if stop():
+            return INTERRUPTED
+        found, warnings = checkpoint.newest(group.checkpoints(plan.folder))
+        for text in warnings:
+            emit("warning", members=names, text=text)
+        if found is not None:
+            emit("resume", members=names, epoch=found.epoch, path=str(found.path))
+        if len(names) not in fitters:
+            emit("compile", members=names)
+            fitters[len(names)] = Fitter(
+                architecture, recipe, ready.buckets, len(names), ready.steps, ready.pm
+            )
+        fitter, began, last = fitters[len(names)], time.monotonic(), time.monotonic()
+        latest: Epoch | None = None
+
+        def on_epoch(epoch: Epoch, group: Group = group) -> None:
+            nonlocal last, latest
+            latest = epoch
+            emit(
+                "epoch", members=epoch.members, epoch=epoch.epoch, epochs=epoch.epochs,
+                loss=epoch.loss, val_loss=[v if v == v else None for v in epoch.val_loss],
+                seconds=epoch.seconds,
+            )  # fmt: skip
+            if time.monotonic() - last > CHECKPOINT_SECONDS:
+                checkpoint.save(group.checkpoints(plan.folder), epoch.epoch, epoch.snapshot())
+                last = time.monotonic()
+
+        members = [ready.members[i] for i in names]
+        result = fitter.fit(members, found.arrays if found else None, on_epoch, stop)
+        if not int(result["done"]):
+            if latest is not None:
+                checkpoint.save(group.checkpoints(plan.folder), int(result["epoch"]), result)
+            emit("interrupted", members=names, epoch=int(result["epoch"]))
+            return INTERRUPTED
+        checkpoint.write_arrays(
+            group.result(plan.folder), _outcome(result, fitter, ready, names, fold)
+        )
+        emit("done", members=names, seconds=time.monotonic() - began)
+    return 0
+
+
+def _outcome(
+    result: Mapping[str, Any], fitter: Any, ready: Any, names: list[int], fold: Any
+) -> dict[str, Any]:
+    """Weights, history, and what each member predicts for the fold it never saw."""
+    import numpy as np
+
+    found = {key: result[key] for key in ("weights", "history", "best_epoch")}
+    for place, name in enumerate(names):
+        rows = np.flatnonzero(fold == name)
+        scaled = fitter.predict(result["weights"], rows)[place]
+        found[f"rows_{name}"] = rows
+        scaler = ready.scalers[name]
+        found[f"predicted_{name}"] = scaler.inverse(scaled.astype(float))
+        found[f"center_{name}"], found[f"scale_{name}"] = scaler.center, scaler.scale
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
