@@ -209,7 +209,7 @@ class MultiModel:
         )
 
     def make_predictions(self, df_prediction: pd.DataFrame) -> pd.DataFrame:
-        """Every member's predictions: the frame once per member, with ``<property>_pred`` columns."""
+        """Predict by every member: the frame once per member, with ``<property>_pred`` columns."""
         pm = list(df_prediction["pm"]) if self._trained().model == "pm" else None
         values = self.predict_members(list(df_prediction["smiles_polymer"]), pm)
         parts = []
@@ -246,7 +246,9 @@ class MultiModel:
         folder.mkdir(parents=True, exist_ok=True)
         parameters.save(folder)
         for i, model in enumerate(self.models):
-            assert model.weights and model.vocabulary and model.data_scaler
+            assert model.weights
+            assert model.vocabulary
+            assert model.data_scaler
             files = MemberFiles(model.weights, model.vocabulary, model.data_scaler)
             modelfiles.save_member(folder, i, files)
         if self.df_input is not None:

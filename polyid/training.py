@@ -95,7 +95,8 @@ def train(
     from polyid.engine.fit import Fitter, Recipe
 
     frame, folds = mm._data(), mm.folds
-    assert folds is not None and mm.vocabulary is not None
+    assert folds is not None
+    assert mm.vocabulary is not None
     parameters = ModelParameters(
         model=name,
         prediction_columns=tuple(mm.prediction_columns),

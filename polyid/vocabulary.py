@@ -26,7 +26,7 @@ class Vocabulary:
 
     @classmethod
     def learn(cls, many: Iterable[Features]) -> "Vocabulary":
-        """Number the features in the order in which they come."""
+        """Give features numbers in the order in which they come."""
         found = cls()
         for one in many:
             for text in one.atom:

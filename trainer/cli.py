@@ -55,8 +55,9 @@ REGISTRY, WORK = Path("registry"), Path("runs")
 
 
 def _console(as_json: bool) -> Console:
-    """What people read; standard output is kept for JSON if that was asked for."""
-    return Console(stderr=as_json, soft_wrap=not sys.stdout.isatty())
+    """Return where people read; standard output is kept for JSON if that was asked for."""
+    seen = (sys.stderr if as_json else sys.stdout).isatty()
+    return Console(stderr=as_json, width=None if seen else 100)
 
 
 def _give(result: dict[str, Any], as_json: bool, out: Path | None = None) -> None:

@@ -187,7 +187,7 @@ def gate_plan(
 
 
 def judge_and_store(plan: Plan, gates: Gates, registry: LocalRegistry) -> None:
-    """Judge the run, and store it as a candidate; give a stored one a new verdict if it needs one."""
+    """Judge the run and store it; a stored one gets a new verdict if its own is out of date."""
     other = plan.folder / _OTHER
     split = _read(other) if other.is_file() else None
     if not registry.has_candidate(plan.fingerprint):

@@ -7,14 +7,19 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from polyid.engine.ensemble import Ensemble, Steps
+from polyid.engine.network import forward
 from polyid.engine.order import DataOrder
 from polyid.engine.packing import Bucket
 from polyid.engine.weights import Architecture, flatten, initial
 
 Arrays = dict[str, NDArray]
+
+#: Polymers per pass when members are watched.
+_CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class Fitter:
         jit_compile: bool = True,
     ) -> None:
         self.architecture, self.recipe = architecture, recipe
-        self.buckets, self.steps = buckets, list(steps)
+        self.buckets, self.steps, self.pm = buckets, list(steps), pm
         self.model = Ensemble(
             architecture, members, buckets, recipe.batch_size, pm, recipe.seed, recipe.loss
         )
@@ -150,6 +155,7 @@ class Fitter:
                 epochs=self.recipe.epochs,
                 steps_per_epoch=order.steps_per_epoch,
                 callbacks=[watch],
+                shuffle=False,  # the order is ours: Keras would shuffle the steps of all epochs
                 verbose=0,
             )
         return watch.result()
@@ -157,18 +163,23 @@ class Fitter:
     def predict(self, flat: NDArray[np.float32], polymers: NDArray[np.intp]) -> NDArray[np.float32]:
         """Scaled predictions of ``polymers`` by members with weights ``flat``.
 
-        Shape ``(members, len(polymers), outputs)``.
+        Shape ``(members, len(polymers), outputs)``. Nothing is compiled: watching a few hundred
+        polymers takes less time than compiling a second program.
         """
-        kept = np.array(self.model.flat)
-        self.model.flat.assign(flat)
-        shape = (self.model.members, len(polymers), self.architecture.outputs)
-        found = np.full(shape, np.nan, dtype=np.float32)
-        where = {int(p): i for i, p in enumerate(polymers)}
-        for chunk in _Chunks(self.buckets, polymers, self.model.members, self.recipe.batch_size):
-            out = np.asarray(self.model.predict_on_batch(chunk.inputs))
-            places = [where[int(p)] for p in chunk.polymers]
-            found[:, places] = out[:, : len(places)]
-        self.model.flat.assign(kept)
+        members = len(flat)
+        found = np.full((members, len(polymers), self.architecture.outputs), np.nan, np.float32)
+        weights = ops.convert_to_tensor(flat)
+        place = {int(p): i for i, p in enumerate(polymers)}
+        for bucket in self.buckets:
+            rows = np.flatnonzero(np.isin(bucket.members, polymers))
+            for start in range(0, len(rows), _CHUNK):
+                some = rows[start : start + _CHUNK]
+                shape = (members, len(some))
+                table = np.broadcast_to(bucket.table[some], (*shape, bucket.layout.width))
+                here = bucket.members[some]
+                pm = None if self.pm is None else np.broadcast_to(self.pm[here], shape)
+                out = forward(self.architecture, bucket.layout, weights, table, pm)
+                found[:, [place[int(p)] for p in here]] = ops.convert_to_numpy(out)
         return found
 
     def _reset(self, members: Sequence[Member]) -> None:
@@ -184,33 +195,6 @@ class Fitter:
                 variable.assign(np.zeros(variable.shape, dtype=variable.dtype))
         self.model.restart_dropout(m.name for m in members)
         self.model.stop_training = False
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    inputs: dict[str, NDArray]
-    polymers: NDArray[np.intp]
-
-
-class _Chunks:
-    """Batches of full size that hold ``polymers``, each from one bucket, the last filled up."""
-
-    def __init__(
-        self, buckets: Sequence[Bucket], polymers: NDArray, members: int, batch: int
-    ) -> None:
-        self.buckets, self.polymers, self.members, self.batch = buckets, polymers, members, batch
-
-    def __iter__(self) -> Any:
-        for b, bucket in enumerate(self.buckets):
-            rows = np.flatnonzero(np.isin(bucket.members, self.polymers))
-            for start in range(0, len(rows), self.batch):
-                some = rows[start : start + self.batch]
-                full = np.resize(some, self.batch).astype(np.int32)
-                inputs = {
-                    "bucket": np.array([b], dtype=np.int32),
-                    "index": np.tile(full, (self.members, 1)),
-                }
-                yield _Chunk(inputs, bucket.members[some])
 
 
 def _schedule(recipe: Recipe, total: int) -> Any:
