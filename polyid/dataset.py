@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from polyid.errors import PolyIDError
 from polyid.polymers import monomer_set
 from polyid.properties import to_product_unit
+
+#: What stands for no label.
+_EMPTY = ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "+nan", "none", "null")
 
 
 @dataclass(frozen=True)
@@ -86,13 +90,26 @@ def frame_from(raw: pd.DataFrame, spec: DataSpec, name: str = "the table") -> pd
         }
     )
     if c.pm is not None:
-        frame["pm"] = pd.to_numeric(raw[c.pm])
+        frame["pm"] = _numbers(raw[c.pm], name)
     for prop, where in spec.properties.items():
-        values = pd.to_numeric(raw[where.column].replace("", np.nan))
-        frame[prop] = to_product_unit(prop, values.to_numpy(dtype=float), where.unit)
+        frame[prop] = to_product_unit(prop, _numbers(raw[where.column], name), where.unit)
     frame["group"] = [monomer_set(s) for s in frame["smiles_monomer"]]
     frame["sample"] = _samples(frame, raw[c.replicate].astype(str) if c.replicate else None)
     return frame
+
+
+def _numbers(cells: pd.Series, name: str) -> NDArray[np.float64]:
+    """Cells as numbers, ``(n,)``; NaN where a cell is empty."""
+    text = cells.astype("str").str.strip()
+    empty = (cells.isna() | text.str.lower().isin(_EMPTY)).to_numpy()
+    values = pd.to_numeric(text.mask(empty), errors="coerce").to_numpy(float, na_value=np.nan)
+    bad = np.flatnonzero(~empty & ~np.isfinite(values))
+    if len(bad):
+        raise PolyIDError(
+            f"{name}, line {bad[0] + 2}, column {cells.name!r}: found {text.iloc[bad[0]]!r}, "
+            "expected a finite number or nothing. `trainer check` lists every fault."
+        )
+    return values
 
 
 def _samples(frame: pd.DataFrame, replicate: pd.Series | None) -> pd.Series:

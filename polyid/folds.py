@@ -92,6 +92,11 @@ def make_folds(frame: pd.DataFrame, count: int, split: str = "grouped", seed: in
     keys, mechanism = frame[key].to_numpy(), frame["mechanism"].to_numpy()
     distinct = len(set(keys))
     what = "monomer sets" if split == "grouped" else "samples"
+    if distinct < 2:
+        raise PolyIDError(
+            f"the data hold {distinct} {what}: nothing can be held out. Expected at least 2, and "
+            "one per fold."
+        )
     if count < 2 or distinct < count:
         raise PolyIDError(
             f"folds.count is {count}, but the data hold {distinct} {what}; expected 2 to "
@@ -101,6 +106,9 @@ def make_folds(frame: pd.DataFrame, count: int, split: str = "grouped", seed: in
     with warnings.catch_warnings():
         # a mechanism with fewer polymers than folds cannot stand in each: that is no fault
         warnings.filterwarnings("ignore", message="The least populated class")
+        # if no mechanism fills all folds, scikit-learn refuses to stratify
+        if np.unique(mechanism, return_counts=True)[1].max() < count:
+            mechanism = np.zeros(len(keys))
         if split == "grouped":
             splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
             parts = [keys[held] for _, held in splitter.split(keys, mechanism, groups=keys)]

@@ -1,9 +1,11 @@
 """Polymers ready for the engine: features, vocabulary and quotient graphs, cached by content."""
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from rdkit import rdBase
@@ -74,6 +76,7 @@ def graph(smiles: str, vocabulary: Vocabulary) -> Graph:
 
 
 _BLOCK = Block._fields
+_WANTED = {"index", "atom_vocabulary", "bond_vocabulary"}
 _TOP = ("atom_token", "atom_count", "edge_token", "edge_count", "atom_class", "edge_class")
 
 
@@ -94,9 +97,12 @@ def _save(path: Path, made: Structures, refined: list[Quotient], index: list[int
     arrays["atom_vocabulary"] = np.array(list(made.vocabulary.atom), dtype=str)
     arrays["bond_vocabulary"] = np.array(list(made.vocabulary.bond), dtype=str)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{id(made)}.tmp.npz")
-    np.savez(fresh, allow_pickle=False, **arrays)
-    fresh.replace(path)
+    fresh = path.with_suffix(f".{os.getpid()}.tmp.npz")
+    try:
+        np.savez(fresh, allow_pickle=False, **arrays)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _load(path: Path, depth: int) -> Structures | None:
@@ -104,7 +110,9 @@ def _load(path: Path, depth: int) -> Structures | None:
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {name: data[name] for name in data.files}
-    except (OSError, ValueError, EOFError):
+        if not set(arrays) >= _WANTED:
+            return None
+    except (OSError, ValueError, EOFError, BadZipFile):
         return None
 
     def get(name: str) -> list[np.ndarray]:

@@ -5,13 +5,16 @@ Exit codes: 0 done, 1 the answer is no, 2 bad input, 75 interrupted and resumabl
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from polyid.errors import PolyIDError
 from trainer.training.run import Interrupted
@@ -264,7 +267,16 @@ def guarded(command: Callable[[], None]) -> int:
         console.print("Interrupted; everything so far is saved. The same command resumes.")
         return INTERRUPTED
     except PolyIDError as error:
-        console.print(f"[bold red]Error:[/] {error}", highlight=False, markup=True)
+        console.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
+        return BAD_INPUT
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        console.print(
+            f"[bold red]Error:[/] {escape(f'{where}{error.strerror or error}')}. Free disk space "
+            "or give this user the right to read and write there, then run the same command "
+            "again: it goes on where it stopped.",
+            highlight=False,
+        )
         return BAD_INPUT
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -274,7 +286,14 @@ def guarded(command: Callable[[], None]) -> int:
 def main() -> None:
     """Entry point of the console script."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     sys.exit(guarded(app))
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    """Leave from wherever the work is: every file is written whole or not at all."""
+    raise Interrupted
 
 
 if __name__ == "__main__":

@@ -19,21 +19,24 @@ def show(outcome: Outcome, registry: Path, publish: bool, console: Console) -> N
     console.print(summary_table(outcome.metrics, gate))
     colour = _COLOURS.get(gate["verdict"], "white")
     mode = "" if gate.get("enforced", True) else " (dry run: not enforced)"
-    console.print(f"Gate: [bold {colour}]{gate['verdict']}[/]{mode}")
+    console.print(f"Gate: [bold {colour}]{gate['verdict']}[/]{mode}", soft_wrap=True)
     for sentence in [*gate["reasons"], *gate.get("warnings", [])]:
-        console.print(f"  {sentence}", highlight=False)
+        console.print(f"  {sentence}", highlight=False, soft_wrap=True)
     release = outcome.release
     if release is not None:
-        console.print(f"Release   {release.tag} ({release.status}): {release.folder}")
+        console.print(
+            f"Release   {release.tag} ({release.status}): {release.folder}", soft_wrap=True
+        )
     else:
-        console.print(f"Candidate {outcome.folder}", highlight=False)
+        console.print(f"Candidate {outcome.folder}", highlight=False, soft_wrap=True)
         if gate["verdict"] == "pass" and not publish:
             console.print(
                 f"          to release it: trainer publish --registry {registry} "
                 f"--candidate {outcome.fingerprint}",
                 highlight=False,
+                soft_wrap=True,
             )
-    console.print(f"Report    {outcome.report}", highlight=False)
+    console.print(f"Report    {outcome.report}", highlight=False, soft_wrap=True)
 
 
 def listing(registry: LocalRegistry) -> dict[str, Any]:

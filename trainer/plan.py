@@ -1,8 +1,9 @@
 """What a run is: its inputs, the fingerprint they make, and the folder it works in."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -68,6 +69,21 @@ class Plan:
             dropout=m.dropout,
             dp=m.dp,
         )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data, for a worker process."""
+        return asdict(self) | {
+            "data": str(self.data.resolve()),
+            "params": self.params.plain(),
+            "work": str(self.work.resolve()),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Plan":
+        """Make from what `as_json` gave, without hashing anything anew."""
+        paths = {key: Path(content[key]) for key in ("data", "work")}
+        params = Params.model_validate(content["params"])
+        return cls(**{**content, **paths, "params": params})
 
 
 def make_plan(

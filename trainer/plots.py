@@ -104,8 +104,9 @@ def learning_curves(history: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
     for place, (member, part) in enumerate(history.groupby("member")):
         colour = theme.series[place % len(theme.series)]
         axes.plot(part["epoch"], part["loss"], color=colour, linewidth=0.9, linestyle=":")
+        seen = part.dropna(subset="val_loss")  # validated every few epochs only
         axes.plot(
-            part["epoch"], part["val_loss"], color=colour, linewidth=1.4, label=f"member {member}"
+            seen["epoch"], seen["val_loss"], color=colour, linewidth=1.4, label=f"member {member}"
         )
     losses = history[["loss", "val_loss"]].to_numpy(dtype=np.float64)
     losses = losses[np.isfinite(losses) & (losses > 0)]

@@ -17,10 +17,12 @@ from trainer import contract_view, stages
 from trainer.champion import Champion
 from trainer.contract import check_data
 from trainer.contract_report import Report
+from trainer.gate import Verdict
 from trainer.gates_config import Gates, load_gates, require_floors
 from trainer.plan import Plan, make_plan
 from trainer.registry import LocalRegistry, Release
 from trainer.reigning import reigning
+from trainer.staging import explained
 from trainer.training.run import Trained, groups_of, train
 from trainer.training.view import TrainingView
 
@@ -134,17 +136,33 @@ def run(
         f"Run [bold]{plan.fingerprint}[/]: recipe {plan.params.recipe}, {plan.data}, "
         f"{plan.params.folds.count} {plan.params.folds.split} folds, registry {registry}",
         highlight=False,
+        soft_wrap=True,
     )
     known = registry.has_candidate(plan.fingerprint)
     if known:
         console.print("This candidate is in the registry already: nothing is trained.")
         require_floors(gates, plan.properties)
     else:
+        require_writable(registry_path)
         check(plan, gates, console)
         train_plan(plan, console, workers)
         evaluate_plan(plan, console, workers)
     judge_and_store(plan, gates, registry)
     return _finish(plan, registry, publish, version, trained=not known)
+
+
+def require_writable(registry: Path) -> None:
+    """Try the registry before hours are spent on what it is to keep.
+
+    Raises
+    ------
+    RegistryError
+        If nothing can be written there.
+    """
+    with explained(registry):
+        registry.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=registry):
+            pass
 
 
 def evaluate_plan(plan: Plan, console: Console, workers: int | None = None) -> dict[str, Any]:
@@ -182,21 +200,31 @@ def gate_plan(
                 f"({plan.fingerprint}). Give its data file and recipe, at its git commit (see "
                 f"{registry.candidate(stored).folder / 'record.yaml'})."
             )
-    judge_and_store(plan, load_gates(gates_path), registry)
+    verdict = judge_and_store(plan, load_gates(gates_path), registry)
+    if verdict is not None:
+        report = plan.candidate / "report.html"
+        return Outcome(
+            plan.fingerprint, plan.candidate, report, {}, verdict.as_json(), None, trained=False
+        )
     return _finish(plan, registry, publish=False, version=None, trained=False)
 
 
-def judge_and_store(plan: Plan, gates: Gates, registry: LocalRegistry) -> None:
-    """Judge the run and store it; a stored one gets a new verdict if its own is out of date."""
+def judge_and_store(plan: Plan, gates: Gates, registry: LocalRegistry) -> Verdict | None:
+    """Judge the run and store it; a stored one gets a new verdict if its own is out of date.
+
+    Returns the verdict if it could not be stored, because there was nothing to judge.
+    """
     other = plan.folder / _OTHER
     split = _read(other) if other.is_file() else None
     if not registry.has_candidate(plan.fingerprint):
         champion = champion_for(plan, registry, plan.candidate)
-        stages.judge_run(plan, gates, champion, split)
+        verdict = stages.judge_run(plan, gates, champion, split)
+        if stages.unjudged(plan.candidate):
+            return verdict
         registry.add_candidate(plan.candidate, plan.fingerprint)
-        return
-    if not _verdict_is_stale(registry, plan.fingerprint):
-        return
+        return None
+    if not _verdict_is_stale(registry, plan.fingerprint, gates):
+        return None
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "candidate"
         shutil.copytree(registry.candidate(plan.fingerprint).folder, copy)
@@ -205,14 +233,17 @@ def judge_and_store(plan: Plan, gates: Gates, registry: LocalRegistry) -> None:
         (copy / "checksums.json").unlink(missing_ok=True)
         stages.judge_run(plan, gates, champion_for(plan, registry, copy), split, copy)
         registry.regate(plan.fingerprint, copy)
+    return None
 
 
-def _verdict_is_stale(registry: LocalRegistry, fingerprint: str) -> bool:
-    """Say whether a candidate was judged against another release than today's."""
+def _verdict_is_stale(registry: LocalRegistry, fingerprint: str, gates: Gates) -> bool:
+    """Say whether a candidate was judged by another gate or against another release."""
     current = registry.current()
+    gate = _read(registry.candidate(fingerprint).review / stages.GATE)
+    if gate.get("gates") != stages.gates_hash(gates):
+        return True
     if current is None or current.fingerprint == fingerprint:
         return False
-    gate = _read(registry.candidate(fingerprint).review / stages.GATE)
     return (gate.get("champion") or {}).get("revision") != current.tag
 
 

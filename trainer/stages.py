@@ -22,6 +22,7 @@ from trainer.baselines import fit_baselines
 from trainer.card import write_card
 from trainer.champion import Champion
 from trainer.evaluate import evaluate
+from trainer.fingerprint import params_hash
 from trainer.gate import Verdict, judge_folder
 from trainer.gates_config import Gates
 from trainer.plan import Plan
@@ -90,14 +91,16 @@ def judge_run(
 ) -> Verdict:
     """Judge the candidate folder, and write ``gate.json``, ``record.yaml``, card and report.
 
+    Without metrics or predictions the verdict is ``fail``, and nothing is written.
+
     ``folder`` is the candidate's, the run's own by default; a verdict on a stored candidate is
     given on a copy of it.
     """
     out = folder or plan.candidate
     verdict = judge_folder(out, gates, plan.properties, champion)
-    write_json(out / GATE, verdict.as_json())
-    if not (out / METRICS).is_file() or not (out / PREDICTIONS).is_file():
+    if unjudged(out):
         return verdict
+    write_json(out / GATE, verdict.as_json() | {"gates": gates_hash(gates)})
     record = _record(plan, verdict)
     write_record(record, out)
     write_card(out)
@@ -113,6 +116,16 @@ def judge_run(
         other_split=other_split,
     )
     return verdict
+
+
+def unjudged(folder: Path) -> bool:
+    """Say whether a folder lacks what a verdict rests on; it is no candidate then."""
+    return not (folder / METRICS).is_file() or not (folder / PREDICTIONS).is_file()
+
+
+def gates_hash(gates: Gates) -> str:
+    """SHA-256 of the gate's settings: another gate, another verdict."""
+    return params_hash(gates.model_dump(mode="json"))
 
 
 def _result(plan: Plan, group: Group) -> Arrays:

@@ -123,13 +123,19 @@ def summary_table(metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> Table:
     mode = "" if gate.get("mode") == "enforce" else " (dry run, not enforced)"
     table = Table(
         title=f"Verdict: [bold {COLOURS[verdict]}]{verdict}[/]{mode}",
-        caption=f"{metrics.get('split', 'unknown')} folds, out-of-fold; MAE (R²)",
+        caption=(
+            f"MAE of ours, of the mean and of a Gaussian process (GP), out of the same "
+            f"{metrics.get('split', 'unknown')} folds"
+        ),
         title_justify="left",
         caption_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
     )
     for heading in ("Property", "Unit"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("n", "Ours", "Mean", "Gaussian process"):
+    for heading in ("n", "MAE", "R²", "Mean", "GP"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Verdict", no_wrap=True)
     for view in property_views(metrics, gate):
@@ -137,9 +143,10 @@ def summary_table(metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> Table:
             view.title,
             view.unit,
             view.n,
-            f"[bold]{view.mae}[/] ({view.r2})",
-            f"{view.mean_mae} ({view.mean_r2})",
-            f"{view.gp_mae} ({view.gp_r2})",
+            f"[bold]{view.mae}[/]",
+            view.r2,
+            view.mean_mae,
+            view.gp_mae,
             f"[{COLOURS[view.word]}]{view.mark} {view.word}[/]",
         )
     return table

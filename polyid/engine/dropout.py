@@ -4,7 +4,8 @@ nfp's dropout masks every directed edge and feature on its own, before a mean ov
 class of n equal edges the sum of n independent masks is Binomial(n, 1 - p) / (1 - p), so one draw
 per class, feature and property has the very same distribution as n draws. A draw is one 32-bit
 word, compared with thresholds of the distribution function (inversion): it differs from the exact
-distribution by less than `TAIL` + columns · 2⁻³² in total variation.
+distribution by less than `TAIL` + columns · 2⁻³² in total variation. Classes come in the order of
+falling size, so the few large ones are drawn apart, and most need few comparisons.
 
 The words come from a counter, not from a state: a member's draws are a function of the run's seed,
 the member's number and its step, so they are the same whoever trains beside it and after a resume.
@@ -14,7 +15,8 @@ XLA makes vector code of it on a CPU and need not store a draw (measured on one 
 sum over one array of all properties).
 """
 
-from typing import Any
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
@@ -30,14 +32,61 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 
 
-def table(largest: int, rate: float) -> NDArray[np.int32]:
-    """Thresholds of P(drops ≤ k) for classes of 0 … ``largest`` edges, ``(largest + 1, columns)``.
+class Group(NamedTuple):
+    """Neighbouring classes that are drawn alike."""
+
+    start: int
+    stop: int
+    columns: int
+    """Most drops that a class of them can have, but for `TAIL`."""
+
+
+class Kept(NamedTuple):
+    """What dropout leaves of the classes ``start`` … ``stop``."""
+
+    start: int
+    stop: int
+    edges: list[Any]
+    """Edges left over (1 - rate), whose mean is the class size: ``(F, B, stop - start, width)``
+    per output."""
+
+
+def columns(largest: NDArray[np.integer], rate: float) -> NDArray[np.int64]:
+    """Most drops that classes of ``largest`` edges can have, but for a probability of `TAIL`."""
+    return np.where(largest > 0, np.maximum(binom.isf(TAIL, largest, rate), 1), 0).astype(np.int64)
+
+
+def groups(largest: NDArray[np.integer], rate: float, most: int = 3) -> list[Group]:
+    """Cut classes into at most ``most`` groups that need the fewest comparisons.
+
+    ``largest`` ``(n,)`` is the largest class at each place; it must not rise.
+    """
+    if (np.diff(largest) > 0).any():
+        raise ValueError("classes are not in the order of falling size.")
+    need = columns(largest, rate)
+    steps = [0, *(np.flatnonzero(np.diff(need)) + 1).tolist()]
+
+    def cost(cuts: tuple[int, ...]) -> int:
+        ends = (*cuts[1:], len(need))
+        return sum(int(need[i]) * (j - i) for i, j in zip(cuts, ends, strict=True))
+
+    choices = [
+        (0, *rest)
+        for count in range(most)
+        for rest in combinations(steps[1:], min(count, len(steps) - 1))
+    ]
+    best = min(choices, key=cost)
+    ends = (*best[1:], len(need))
+    return [Group(i, j, int(need[i])) for i, j in zip(best, ends, strict=True)]
+
+
+def table(largest: int, rate: float, width: int) -> NDArray[np.int32]:
+    """Thresholds of P(drops ≤ k) for classes of 0 … ``largest`` edges, ``(largest + 1, width)``.
 
     A uniform signed 32-bit word lies above a threshold with probability P(drops > k).
     """
-    columns = int(binom.isf(TAIL, largest, rate)) + 1
     n = np.arange(largest + 1)[:, None]
-    share = binom.cdf(np.arange(columns)[None], n, rate)
+    share = binom.cdf(np.arange(width)[None], n, rate)
     word = np.clip(np.round(share * 2.0**32) - 1.0, 0.0, 2.0**32 - 1.0)
     return (word - 2.0**31).astype(np.int32)
 
@@ -78,42 +127,50 @@ def kept(
     outputs: int,
     width: int,
     rate: float,
-    largest: int,
+    largest: NDArray[np.integer],
     key: tuple[Any, Any],
     dtype: str,
-) -> list[Any]:
-    """Edges of each class that dropout leaves, over 1 - rate, ``(F, B, n, width)`` per output.
+) -> list[Kept]:
+    """Draw what dropout leaves of each class, for each output and feature.
 
     Parameters
     ----------
     count
-        Class sizes ``(F, B, n)``; 0 pads.
+        Class sizes ``(F, B, n)`` in falling order; 0 pads.
     outputs, width
         Number of properties and of features: each has masks of its own.
     rate
         Probability that an edge is dropped.
     largest
-        Largest class of the data.
+        Largest class of the data at each place, ``(n,)``.
     key
         From `keys`.
     dtype
-        Of the result, whose mean is ``count``.
+        Of the result.
     """
-    limits = ops.take(ops.convert_to_tensor(table(largest, rate)), count, axis=0)
-    members, batch, classes = count.shape
+    batch, classes = count.shape[1:]
+    limits = table(int(largest[0]), rate, int(columns(largest[:1], rate)[0]))
     index = ops.arange(batch * classes * width, dtype="int32")
     index = ops.cast(ops.reshape(index, (1, batch, classes, width)), "uint32")
     first, second = (part[:, None, None, None] for part in key)
-    size = ops.cast(count, dtype)[..., None]
-    found: list[Any] = []
-    for pair in range(-(-outputs // 2)):
-        for word in threefry((first, second), (index, _word(pair)), _ROUNDS):
-            draw = ops.cast(word, "int32")
-            drops = ops.zeros((members, batch, classes, width), dtype="int32")
-            for k in range(limits.shape[-1]):
-                drops = drops + ops.cast(draw > limits[..., k, None], "int32")
-            found.append(ops.maximum(size - ops.cast(drops, dtype), 0.0) * (1.0 / (1.0 - rate)))
-    return found[:outputs]
+    found = []
+    for group in groups(largest, rate):
+        some = count[:, :, group.start : group.stop]
+        rows = ops.convert_to_tensor(limits[:, : max(group.columns, 1)])
+        rows = ops.take(rows, some, axis=0)
+        size = ops.cast(some, dtype)[..., None]
+        left: list[Any] = []
+        for pair in range(-(-outputs // 2)):
+            counter = (index[:, :, group.start : group.stop], _word(pair))
+            for word in threefry((first, second), counter, _ROUNDS):
+                draw = ops.cast(word, "int32")
+                drops = ops.cast(draw > rows[..., 0, None], "int32")
+                for k in range(1, group.columns):
+                    drops = drops + ops.cast(draw > rows[..., k, None], "int32")
+                remain = ops.maximum(size - ops.cast(drops, dtype), 0.0)
+                left.append(remain * (1.0 / (1.0 - rate)))
+        found.append(Kept(group.start, group.stop, left[:outputs]))
+    return found
 
 
 def _word(value: int) -> Any:

@@ -201,13 +201,13 @@ def masked_loss(y: Any, y_pred: Any, name: str) -> Any:
     return total / ops.maximum(ops.sum(weight, axis=(1, 2)), 1.0)
 
 
-def _largest_class(bucket: Bucket) -> int:
-    """Size of the largest edge class that dropout will meet."""
+def _largest_class(bucket: Bucket) -> NDArray[np.int32]:
+    """Size of the largest edge class at each place that dropout will meet."""
     start = 0
     for name, shape in bucket.layout.shapes():
         size = int(np.prod(shape))
         if name == f"edge_count/{bucket.layout.depth}":
-            return max(int(bucket.table[:, start : start + size].max(initial=0)), 1)
+            return bucket.table[:, start : start + size].max(axis=0)
         start += size
     raise ValueError(f"layout of depth {bucket.layout.depth} has no last block.")
 

@@ -100,7 +100,13 @@ class Fitter:
         self.architecture, self.recipe = architecture, recipe
         self.buckets, self.steps, self.pm = buckets, list(steps), pm
         self.model = Ensemble(
-            architecture, members, buckets, recipe.batch_size, pm, recipe.seed, recipe.loss
+            architecture,
+            members,
+            buckets,
+            recipe.batch_size,
+            pm,
+            recipe.seed,
+            recipe.loss,
         )
         total = recipe.epochs * sum(steps)
         self.optimizer = keras.optimizers.Adam(
@@ -140,6 +146,7 @@ class Fitter:
         watch = _Watch(self, members, on_epoch, should_stop)
         if state is not None:
             watch.restore(state)
+        watch.keep()
         if watch.epoch < self.recipe.epochs and not watch.exhausted():
             order = DataOrder(
                 [pools(m.train, self.buckets) for m in members],
@@ -210,6 +217,11 @@ def _schedule(recipe: Recipe, total: int) -> Any:
     )
 
 
+def _copy(variable: Any) -> NDArray:
+    """Values of a variable that stay as they are."""
+    return np.array(ops.convert_to_numpy(variable))
+
+
 class _Watch(keras.callbacks.Callback):
     """Follows one group through ``fit``."""
 
@@ -226,10 +238,11 @@ class _Watch(keras.callbacks.Callback):
         count = len(members)
         self.epoch = 0
         self.history: list[list[float]] = []
-        self.best = np.array(fitter.model.flat)
+        self.best = _copy(fitter.model.flat)
         self.best_loss = np.full(count, np.inf)
         self.best_epoch = np.zeros(count, dtype=np.int64)
         self.began = time.monotonic()
+        self._kept: Arrays = {}
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.began = time.monotonic()
@@ -244,18 +257,19 @@ class _Watch(keras.callbacks.Callback):
             return  # an epoch cut short is walked again
         fitter, recipe = self.fitter, self.fitter.recipe
         self.epoch = epoch + 1
-        loss = np.asarray(fitter.model.loss_sum) / sum(fitter.steps)
+        loss = _copy(fitter.model.loss_sum) / sum(fitter.steps)
         last = self.epoch == recipe.epochs
         validate = last or self.epoch % recipe.validate_every == 0
         val_loss = self._validate() if validate else np.full(len(self.members), np.nan)
-        rate = float(np.asarray(fitter.optimizer.learning_rate))
+        rate = float(_copy(fitter.optimizer.learning_rate))
         seconds = time.monotonic() - self.began
         self.history.append([self.epoch, rate, seconds, *loss.tolist(), *val_loss.tolist()])
-        flat = np.array(fitter.model.flat)
+        flat = _copy(fitter.model.flat)
         better = val_loss < self.best_loss if recipe.select == "best" else np.ones(len(loss), bool)
         self.best[better] = flat[better]
         self.best_epoch[better] = self.epoch
         self.best_loss[better] = val_loss[better]
+        self.keep()
         if self.on_epoch is not None:
             names = [m.name for m in self.members]
             self.on_epoch(
@@ -281,7 +295,7 @@ class _Watch(keras.callbacks.Callback):
         return bool((self.epoch - self.best_epoch >= recipe.patience).all())
 
     def _validate(self) -> NDArray[np.float64]:
-        flat = np.array(self.fitter.model.flat)
+        flat = _copy(self.fitter.model.flat)
         every = np.unique(np.concatenate([m.validate for m in self.members]))
         if len(every) == 0:
             return np.full(len(self.members), np.nan)
@@ -293,12 +307,17 @@ class _Watch(keras.callbacks.Callback):
             found.append(float(np.nanmean(error)) if np.isfinite(error).any() else np.nan)
         return np.array(found)
 
+    def keep(self) -> None:
+        """Remember the state after a whole epoch: a stop in the middle of the next falls back."""
+        if self.should_stop is not None:
+            self._kept = self.snapshot()
+
     def snapshot(self) -> Arrays:
         """Everything needed to go on after this epoch."""
         found = {
             "epoch": np.array(self.epoch),
             "members": np.array([m.name for m in self.members]),
-            "flat": np.array(self.fitter.model.flat),
+            "flat": _copy(self.fitter.model.flat),
             "best": self.best.copy(),
             "best_loss": self.best_loss.copy(),
             "best_epoch": self.best_epoch.copy(),
@@ -306,7 +325,7 @@ class _Watch(keras.callbacks.Callback):
             "history": np.array(self.history, dtype=np.float64),
         }
         for i, variable in enumerate(self.fitter.optimizer.variables):
-            found[f"optimizer_{i}"] = np.array(variable)
+            found[f"optimizer_{i}"] = _copy(variable)
         return found
 
     def restore(self, state: Mapping[str, NDArray]) -> None:
@@ -324,4 +343,5 @@ class _Watch(keras.callbacks.Callback):
     def result(self) -> Arrays:
         """Give what `Fitter.fit` returns."""
         done = self.epoch == self.fitter.recipe.epochs or self.exhausted()
-        return self.snapshot() | {"weights": self.best.copy(), "done": np.array(int(done))}
+        state = self._kept if self._kept and not done else self.snapshot()
+        return state | {"weights": self.best.copy(), "done": np.array(int(done))}

@@ -14,6 +14,8 @@ from typing import Any
 
 from keras import ops
 
+from polyid.engine.dropout import Kept
+
 Tensor = Any
 Weights = dict[str, Tensor]
 
@@ -112,18 +114,22 @@ def node_update(
     return gather(atoms, x[f"atom_parent/{r}"]) + update
 
 
-def readout(edges: Tensor, count: Tensor, w: Weights, keep: list[Tensor] | None = None) -> Tensor:
+def readout(edges: Tensor, count: Tensor, w: Weights, keep: list[Kept] | None = None) -> Tensor:
     """Mean over edges of nfp's bond-wise values, ``(F, B, outputs)``.
 
-    ``keep``, if given, is what dropout left of each class and feature instead of ``count``, one
-    ``(F, B, n, d)`` per output.
+    ``keep``, if given, is what dropout left of each class and feature, instead of ``count``.
     """
     size = ops.cast(count, edges.dtype)
     share = 1.0 / ops.maximum(ops.sum(size, axis=-1, keepdims=True), 1.0)
     kernel, bias = w["readout/kernel"], w["readout/bias"][:, None, :]
     if keep is None:
         return ops.matmul(ops.sum((share * size)[..., None] * edges, axis=2), kernel) + bias
-    # a product, not a sum over classes: XLA on a CPU would draw again for every term of a sum
-    row = (share * ops.ones_like(size))[:, :, None, :]
-    mean = ops.stack([ops.matmul(row, left * edges)[:, :, 0] for left in keep], axis=2)
+    mean: Tensor = 0.0
+    for part in keep:
+        some = edges[:, :, part.start : part.stop]
+        # a product, not a sum over classes: XLA on a CPU would draw again for every term of a sum
+        row = (share * ops.ones_like(size[:, :, part.start : part.stop]))[:, :, None, :]
+        mean = mean + ops.stack(
+            [ops.matmul(row, left * some)[:, :, 0] for left in part.edges], axis=2
+        )
     return ops.einsum("fbpd,fdp->fbp", mean, kernel) + bias

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from polyid.engine import layers
 from polyid.engine.dropout import kept
@@ -17,7 +19,7 @@ def forward(
     rows: Any,
     pm: Any | None = None,
     dropout_key: Any | None = None,
-    largest_class: int = 1,
+    largest_class: NDArray[np.integer] | None = None,
 ) -> Any:
     """Predict scaled properties, ``(F, B, outputs)``.
 
@@ -34,7 +36,7 @@ def forward(
     dropout_key
         From `polyid.engine.dropout.keys` while training, else None.
     largest_class
-        Largest edge class of the data, for dropout's table.
+        With ``dropout_key``: the data's largest edge class at each place, ``(n,)``.
     """
     w, x = views(a, flat), fields(rows, layout)
     dtype = flat.dtype if isinstance(flat.dtype, str) else flat.dtype.name
@@ -62,7 +64,7 @@ def forward(
             )
     count = x[f"edge_count/{a.num_messages}"]
     keep = None
-    if dropout_key is not None and a.dropout > 0:
+    if dropout_key is not None and largest_class is not None and a.dropout > 0:
         keep = kept(count, a.outputs, a.features, a.dropout, largest_class, dropout_key, dtype)
     return layers.readout(edges, count, w, keep)
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from polyid.errors import PolyIDError
+
 _BUCKETS, _STREAM = 0, 1
 
 
@@ -108,7 +110,7 @@ def steps_per_bucket(pools: Sequence[Sequence[NDArray[np.intp]]], batch_size: in
     for member, parts in enumerate(pools):
         for bucket, pool in enumerate(parts):
             if len(pool) == 0:
-                raise ValueError(
+                raise PolyIDError(
                     f"member {member} has no training polymer in size bucket {bucket}; use fewer "
                     "buckets (training.buckets) or fewer folds."
                 )

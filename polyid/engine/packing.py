@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from polyid.quotient import Quotient
+from polyid.quotient import Block, Quotient
 
 
 class Layout(NamedTuple):
@@ -79,8 +79,23 @@ def fits(q: Quotient, layout: Layout) -> bool:
     return bool((sizes(q) <= caps).all()) and degree <= layout.degree
 
 
+def _by_size(block: Block) -> Block:
+    """Number the edge classes of the last block by falling size, as dropout wants them."""
+    order = np.argsort(-block.edge_count, kind="stable")
+    if len(order) == 0:
+        return block
+    rank = np.argsort(order)
+    return block._replace(
+        **{name: getattr(block, name)[order] for name in _EDGE_FIELDS},
+        out_edge=np.where(block.out_count > 0, rank[block.out_edge], 0),
+    )
+
+
 def pack(quotients: Sequence[Quotient], layout: Layout) -> NDArray[np.int32]:
-    """Write polymers as rows, ``(n, layout.width)``; counts of 0 mark the padding."""
+    """Write polymers as rows, ``(n, layout.width)``; counts of 0 mark the padding.
+
+    The edge classes of the last block stand in the order of falling size.
+    """
     table = np.zeros((len(quotients), layout.width), dtype=np.int32)
     places: dict[str, tuple[int, tuple[int, ...]]] = {}
     start = 0
@@ -101,7 +116,7 @@ def pack(quotients: Sequence[Quotient], layout: Layout) -> NDArray[np.int32]:
         put(row, "atom_count/0", q.atom_count)
         put(row, "edge_token", q.edge_token)
         put(row, "edge_count/0", q.edge_count)
-        for r, block in enumerate(q.blocks, 1):
+        for r, block in enumerate((*q.blocks[:-1], _by_size(q.blocks[-1])), 1):
             for name in (*_EDGE_FIELDS, *_ATOM_FIELDS, *_OUT_FIELDS):
                 put(row, f"{name}/{r}", getattr(block, name))
     return table

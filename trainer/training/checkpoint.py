@@ -39,18 +39,18 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
         If the disk is full or cannot be written; nothing half is left behind.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    digest = part.with_name(f"{part.name}.sha256")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             np.savez(file, allow_pickle=False, **dict(arrays))
             file.flush()
             os.fsync(file.fileno())
-        digest = _digest(part)
+        digest.write_text(_digest(part) + "\n", encoding="ascii")
+        # everything is on disk; a kill between these leaves arrays that do not verify
         _beside(path).unlink(missing_ok=True)
         part.replace(path)
-        hashed = _beside(path).with_name(f".{path.name}.sha256.part")
-        hashed.write_text(digest + "\n", encoding="ascii")
-        hashed.replace(_beside(path))
+        digest.replace(_beside(path))
     except OSError as error:
         raise CheckpointError(
             f"{path} cannot be written: {error.strerror or error}. Free disk space or choose "
@@ -58,6 +58,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
         ) from error
     finally:
         part.unlink(missing_ok=True)
+        digest.unlink(missing_ok=True)
 
 
 def read_arrays(path: Path) -> Arrays:
@@ -84,6 +85,8 @@ def save(folder: Path, epoch: int, arrays: Mapping[str, NDArray]) -> Path:
     """Write the checkpoint of ``epoch``, and drop all but the newest `KEEP`."""
     path = folder / f"epoch-{epoch:06d}.npz"
     write_arrays(path, arrays)
+    for begun in folder.glob(".epoch-*.part*"):  # by a process that was killed
+        begun.unlink(missing_ok=True)
     for old in list(_newest_first(folder))[KEEP:]:
         remove(old)
     return path
@@ -96,7 +99,7 @@ def newest(folder: Path) -> tuple[Found | None, list[str]]:
         try:
             arrays = read_arrays(path)
         except CheckpointError as error:
-            warnings.append(f"{error} The checkpoint before it is taken.")
+            warnings.append(f"{error} It is passed over.")
             continue
         matched = _NAME.fullmatch(path.name)
         assert matched

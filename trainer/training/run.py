@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from polyid.errors import PolyIDError
 from trainer.plan import Plan
@@ -24,13 +24,36 @@ from trainer.training.worker import INTERRUPTED, WorkerSpec
 
 Event = dict[str, Any]
 
+#: Seconds that a worker has to finish its step and save.
+_PATIENCE = 120.0
+
 
 class TrainingError(PolyIDError):
     """A worker failed; the message names its log."""
 
 
-class Interrupted(Exception):  # noqa: N818 - it is no error
-    """The run was asked to stop; the same command resumes it."""
+class Interrupted(BaseException):
+    """The run was asked to stop; the same command resumes it.
+
+    Like `KeyboardInterrupt`, nothing on the way up may take it for an error.
+    """
+
+
+class _Worker(NamedTuple):
+    """A worker process, and the thread that reads what it says."""
+
+    process: "subprocess.Popen[str]"
+    reader: threading.Thread
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it lives."""
+        return self.process.poll()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended without being done and without being asked to."""
+        return self.code not in (None, 0, INTERRUPTED, -signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -86,23 +109,28 @@ def train(
     )
     queue: Queue[Event] = Queue()
     threads = max(1, machine.cores // len(hands))
+    told: list[str] = []
+
+    def hear(event: Event) -> None:
+        book.take(event)
+        on_event(event)
+        if event["event"] == "failed":
+            told.append(event["text"])
+
     with _stop_asked() as asked:
         crew = [_start(plan, i, hand, threads, queue) for i, hand in enumerate(hands)]
         try:
-            _follow(crew, queue, [book.take, on_event], asked)
+            _follow(crew, queue, hear, asked)
         finally:
             _end(crew)
+            _hear_out(crew, queue, hear)
             book.close()
-    failed = [(i, p.returncode) for i, p in enumerate(crew) if p.returncode not in (0, INTERRUPTED)]
-    if failed and not asked:
-        index, code = failed[0]
-        raise TrainingError(
-            f"training worker {index} ended with exit code {code}"
-            f"{' (killed, perhaps for memory)' if code == -signal.SIGKILL else ''}. Its log is "
-            f"{_log(plan, index)}; the last lines:\n{_tail(_log(plan, index))}\n"
-            "Run the same command again: it resumes."
-        )
-    if asked or any(p.returncode == INTERRUPTED for p in crew):
+    if asked:
+        raise Interrupted
+    for index, worker in enumerate(crew):
+        if worker.failed:
+            raise TrainingError(told[0] if told else _what_happened(plan, index, worker.code))
+    if any(worker.code != 0 for worker in crew):
         raise Interrupted
     return Trained(groups, book.seconds)
 
@@ -119,13 +147,11 @@ def groups_of(plan: Plan) -> list[Group]:
 
 def _start(
     plan: Plan, index: int, hand: list[Group], threads: int, queue: "Queue[Event]"
-) -> "subprocess.Popen[str]":
+) -> _Worker:
     folder = plan.folder / "workers"
     folder.mkdir(parents=True, exist_ok=True)
     spec = WorkerSpec(
-        str(plan.data.resolve()),
-        plan.params.plain(),
-        str(plan.work.resolve()),
+        plan.as_json(),
         [list(g.members) for g in hand],
         threads,
         os.getpid(),
@@ -140,8 +166,9 @@ def _start(
             text=True,
             env=_environment(plan, threads),
         )
-    threading.Thread(target=_read, args=(process, queue), daemon=True).start()
-    return process
+    reader = threading.Thread(target=_read, args=(process, queue), daemon=True)
+    reader.start()
+    return _Worker(process, reader)
 
 
 def _environment(plan: Plan, threads: int) -> dict[str, str]:
@@ -160,49 +187,54 @@ def _environment(plan: Plan, threads: int) -> dict[str, str]:
 def _read(process: "subprocess.Popen[str]", queue: "Queue[Event]") -> None:
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("{"):
+        if line.startswith("{") and line.endswith("\n"):  # not cut by a kill
             queue.put(json.loads(line))
 
 
 def _follow(
-    crew: "list[subprocess.Popen[str]]",
-    queue: "Queue[Event]",
-    listeners: list[Callable[[Event], None]],
-    asked: list[int],
+    crew: list[_Worker], queue: "Queue[Event]", hear: Callable[[Event], None], asked: list[int]
 ) -> None:
     """Hand on events until all workers are done, one failed, or the run is asked to stop."""
-    told = False
-    while True:
-        codes = [p.poll() for p in crew]
+    while not asked:
+        ended = all(worker.code is not None for worker in crew)
         try:
-            event = queue.get(timeout=0.2)
-            for listener in listeners:
-                listener(event)
-            continue
+            hear(queue.get(timeout=0.2))
         except Empty:
-            pass
-        if asked and not told:
-            told = True
-            for process in crew:
-                process.send_signal(signal.SIGTERM)
-        if all(code is not None for code in codes):
-            return
-        if any(code not in (None, 0, INTERRUPTED) for code in codes):
-            return
+            if ended or any(worker.failed for worker in crew):
+                return
 
 
-def _end(crew: "list[subprocess.Popen[str]]") -> None:
+def _end(crew: list[_Worker]) -> None:
     """Leave no worker behind: ask, wait, then kill."""
-    for process in crew:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + 120
-    for process in crew:
+    for worker in crew:
+        if worker.code is None:
+            worker.process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + _PATIENCE
+    for worker in crew:
         try:
-            process.wait(max(0.1, deadline - time.monotonic()))
+            worker.process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            worker.process.kill()
+            worker.process.wait()
+
+
+def _hear_out(crew: list[_Worker], queue: "Queue[Event]", hear: Callable[[Event], None]) -> None:
+    """Hand on what the workers said last."""
+    for worker in crew:
+        worker.reader.join(timeout=5)
+    while not queue.empty():
+        hear(queue.get())
+
+
+def _what_happened(plan: Plan, index: int, code: int | None) -> str:
+    """Say how a worker ended that could not say it itself."""
+    log = _log(plan, index)
+    last = "" if code == -signal.SIGKILL else f", which ends with: {_last_line(log)}"
+    killed = " (killed, perhaps for memory)" if code == -signal.SIGKILL else ""
+    return (
+        f"training worker {index} ended with exit code {code}{killed}. Its log is {log}{last}\n"
+        "Run the same command again: it resumes."
+    )
 
 
 @contextmanager
@@ -225,8 +257,9 @@ def _log(plan: Plan, index: int) -> Path:
     return plan.folder / "workers" / f"worker-{index}.log"
 
 
-def _tail(path: Path, lines: int = 12) -> str:
+def _last_line(path: Path) -> str:
     try:
-        return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

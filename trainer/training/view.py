@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 #: Least seconds between two lines of a log.
@@ -67,11 +68,14 @@ class TrainingView:
         for member in event["members"]:
             self.done[member] = event["epoch"]
         self.console.print(
-            f"Resuming fold {_names(event)} from epoch {event['epoch']} ({event['path']})."
+            f"Resuming fold {_names(event)} from epoch {event['epoch']} ({event['path']}).",
+            soft_wrap=True,
         )
 
     def _warning(self, event: dict[str, Any]) -> None:
-        self.console.print(f"[yellow]Warning:[/] {event['text']}")
+        self.console.print(
+            f"[yellow]Warning:[/] {escape(event['text'])}", highlight=False, soft_wrap=True
+        )
 
     def _epoch(self, event: dict[str, Any]) -> None:
         epoch, epochs = event["epoch"], event["epochs"]

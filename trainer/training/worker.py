@@ -2,7 +2,8 @@
 
 ``python -m trainer.training.worker SPEC.json`` prints one JSON object per event on its standard
 output. It stops after the step at hand, with exit code 75, when it gets SIGTERM or when its parent
-is gone; everything up to its last finished epoch is then on disk.
+is gone; everything up to its last finished epoch is then on disk. Before its first step there is
+nothing to save, and SIGTERM ends it at once.
 """
 
 import json
@@ -16,18 +17,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-INTERRUPTED = 75
+from polyid.errors import PolyIDError
+
+BAD_INPUT, INTERRUPTED = 2, 75
 #: Least seconds between two checkpoints of one group: a publication-size one has 40 MB.
-CHECKPOINT_SECONDS = 10.0
+CHECKPOINT_SECONDS = float(os.environ.get("POLYID_CHECKPOINT_SECONDS", "10"))
 
 
 @dataclass(frozen=True)
 class WorkerSpec:
     """What a worker is told; plain, for JSON."""
 
-    data: str
-    params: dict[str, Any]
-    work: str
+    plan: dict[str, Any]
+    """`trainer.plan.Plan.as_json`: the parent's, so that both mean the same run."""
     groups: list[list[int]]
     threads: int
     parent: int
@@ -50,35 +52,55 @@ def emit(event: str, **details: Any) -> None:
 def main() -> int:
     """Train the groups of the specification named on the command line."""
     spec = WorkerSpec(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    asked: list[int] = []
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        asked.append(number)
-
-    signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which tells us
-
-    def stop() -> bool:
-        return bool(asked) or os.getppid() != spec.parent
 
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(spec.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    return _train(spec, stop)
+    try:
+        return _train(spec, Stop(spec.parent))
+    except PolyIDError as error:
+        emit("failed", text=str(error))
+        return BAD_INPUT
 
 
-def _train(spec: WorkerSpec, stop: Any) -> int:
+class Stop:
+    """Whether to stop: SIGTERM came, or the parent is gone.
+
+    The first call, after the first step, is what makes SIGTERM wait for the end of a step. Until
+    then it ends the process: a compilation can take minutes and cannot be asked.
+    """
+
+    def __init__(self, parent: int) -> None:
+        self.parent = parent
+        self.asked = self.armed = False
+
+    def __call__(self) -> bool:
+        """Say whether to stop, after a step."""
+        if not self.armed:
+            self.armed = True
+            signal.signal(signal.SIGTERM, self._note)
+        return self.due()
+
+    def due(self) -> bool:
+        """Say the same before anything is trained."""
+        return self.asked or os.getppid() != self.parent
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.asked = True
+
+
+def _train(spec: WorkerSpec, stop: Stop) -> int:
     from polyid.engine.fit import Epoch, Fitter, Recipe
     from polyid.structures import build
     from polyid.training import prepare
-    from trainer.config import Params
-    from trainer.plan import make_plan
+    from trainer.plan import Plan
     from trainer.training import checkpoint
     from trainer.training.groups import Group
 
-    params = Params.model_validate(spec.params)
-    plan = make_plan(spec.data, params, spec.work)
+    plan = Plan.from_json(spec.plan)
+    params = plan.params
     frame, t = plan.frame(), params.training
     folds = plan.folds(frame)
     parameters = plan.model_parameters()
@@ -96,9 +118,18 @@ def _train(spec: WorkerSpec, stop: Any) -> int:
         with_pm=params.model.name == "pm",
     )
     recipe = Recipe(
-        t.epochs, t.batch_size, t.learning_rate, t.decay, t.schedule, t.warmup, t.loss, t.select,
-        t.patience, t.validate_every, t.seed,
-    )  # fmt: skip
+        epochs=t.epochs,
+        batch_size=t.batch_size,
+        learning_rate=t.learning_rate,
+        decay=t.decay,
+        schedule=t.schedule,
+        warmup=t.warmup,
+        loss=t.loss,
+        select=t.select,
+        patience=t.patience,
+        validate_every=t.validate_every,
+        seed=t.seed,
+    )
     architecture = parameters.architecture(structures.vocabulary)
     fold = folds.of(frame)
     fitters: dict[int, Fitter] = {}
@@ -107,7 +138,7 @@ def _train(spec: WorkerSpec, stop: Any) -> int:
         if group.read(plan.folder) is not None:
             emit("done", members=names, seconds=0.0)
             continue
-        if stop():
+        if stop.due():
             return INTERRUPTED
         found, warnings = checkpoint.newest(group.checkpoints(plan.folder))
         for text in warnings:
