@@ -15,9 +15,11 @@ XLA makes vector code of it on a CPU and need not store a draw (measured on one 
 sum over one array of all properties).
 """
 
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
@@ -153,24 +155,49 @@ def kept(
     index = ops.arange(batch * classes * width, dtype="int32")
     index = ops.cast(ops.reshape(index, (1, batch, classes, width)), "uint32")
     first, second = (part[:, None, None, None] for part in key)
-    found = []
-    for group in groups(largest, rate):
-        some = count[:, :, group.start : group.stop]
-        rows = ops.convert_to_tensor(limits[:, : max(group.columns, 1)])
-        rows = ops.take(rows, some, axis=0)
-        size = ops.cast(some, dtype)[..., None]
-        left: list[Any] = []
-        for pair in range(-(-outputs // 2)):
-            counter = (index[:, :, group.start : group.stop], _word(pair))
+    parts = groups(largest, rate)
+
+    def draw(pair: Any) -> list[Any]:
+        """Drops of two outputs, ``(2, F, B, n, width)`` for each group."""
+        found = []
+        for group in parts:
+            rows = ops.convert_to_tensor(limits[:, : max(group.columns, 1)])
+            rows = ops.take(rows, count[:, :, group.start : group.stop], axis=0)
+            counter = (index[:, :, group.start : group.stop], ops.cast(pair, "uint32"))
+            both = []
             for word in threefry((first, second), counter, _ROUNDS):
-                draw = ops.cast(word, "int32")
-                drops = ops.cast(draw > rows[..., 0, None], "int32")
+                signed = ops.cast(word, "int32")
+                drops = ops.cast(signed > rows[..., 0, None], "int32")
                 for k in range(1, group.columns):
-                    drops = drops + ops.cast(draw > rows[..., k, None], "int32")
-                remain = ops.maximum(size - ops.cast(drops, dtype), 0.0)
-                left.append(remain * (1.0 / (1.0 - rate)))
+                    drops = drops + ops.cast(signed > rows[..., k, None], "int32")
+                both.append(ops.cast(drops, "uint8" if group.columns < 256 else "int32"))
+            found.append(ops.stack(both))
+        return found
+
+    drawn = _each(draw, -(-outputs // 2))
+    found = []
+    for nth, group in enumerate(parts):
+        size = ops.cast(count[:, :, group.start : group.stop], dtype)[..., None]
+        left = [
+            ops.maximum(size - ops.cast(both[nth][i], dtype), 0.0) * (1.0 / (1.0 - rate))
+            for both in drawn
+            for i in (0, 1)
+        ]
         found.append(Kept(group.start, group.stop, left[:outputs]))
     return found
+
+
+def _each(f: Callable[[Any], list[Any]], times: int) -> list[list[Any]]:
+    """``f(0)`` … ``f(times - 1)``.
+
+    In TensorFlow as a loop inside the program: what a loop gives is stored, so XLA draws once and
+    not again in the backward pass, and compiles one draw. JAX is for GPUs, where a loop costs
+    launches and a draw nothing.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return [f(i) for i in range(times)]
+    drawn = ops.map(f, ops.arange(times, dtype="int32"))
+    return [[part[i] for part in drawn] for i in range(times)]
 
 
 def _word(value: int) -> Any:

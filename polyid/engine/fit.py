@@ -1,8 +1,7 @@
 """Training members with Keras ``fit``: schedule, validation, best epoch, snapshots, resuming."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,9 +13,8 @@ from polyid.engine.ensemble import Ensemble, Steps
 from polyid.engine.network import forward
 from polyid.engine.order import DataOrder
 from polyid.engine.packing import Bucket
+from polyid.engine.watch import Arrays, Epoch, Watch
 from polyid.engine.weights import Architecture, flatten, initial
-
-Arrays = dict[str, NDArray]
 
 #: Polymers per pass when members are watched.
 _CHUNK = 32
@@ -56,23 +54,6 @@ class Member:
     """Polymers to watch; may be empty."""
     labels: NDArray[np.float32]
     """Scaled labels of all polymers, ``(n, outputs)``, NaN where there is none."""
-
-
-@dataclass
-class Epoch:
-    """One finished epoch, told to ``on_epoch``."""
-
-    members: list[int]
-    epoch: int
-    """Epochs finished, from 1."""
-    epochs: int
-    loss: list[float]
-    val_loss: list[float]
-    """NaN in epochs without validation."""
-    learning_rate: float
-    seconds: float
-    snapshot: Callable[[], Arrays] = field(repr=False, default=dict)
-    """Everything needed to go on from here."""
 
 
 def pools(train: NDArray[np.intp], buckets: Sequence[Bucket]) -> list[NDArray[np.intp]]:
@@ -143,7 +124,7 @@ class Fitter:
             losses), and what else `Epoch.snapshot` holds; ``done`` is 0 if stopped early.
         """
         self._reset(members)
-        watch = _Watch(self, members, on_epoch, should_stop)
+        watch = Watch(self, members, on_epoch, should_stop)
         if state is not None:
             watch.restore(state)
         watch.keep()
@@ -215,133 +196,3 @@ def _schedule(recipe: Recipe, total: int) -> Any:
     return keras.optimizers.schedules.CosineDecay(
         0.0, max(total - warm, 1), warmup_target=recipe.learning_rate, warmup_steps=warm
     )
-
-
-def _copy(variable: Any) -> NDArray:
-    """Values of a variable that stay as they are."""
-    return np.array(ops.convert_to_numpy(variable))
-
-
-class _Watch(keras.callbacks.Callback):
-    """Follows one group through ``fit``."""
-
-    def __init__(
-        self,
-        fitter: Fitter,
-        members: Sequence[Member],
-        on_epoch: Callable[[Epoch], None] | None,
-        should_stop: Callable[[], bool] | None,
-    ) -> None:
-        super().__init__()
-        self.fitter, self.members = fitter, members
-        self.on_epoch, self.should_stop = on_epoch, should_stop
-        count = len(members)
-        self.epoch = 0
-        self.history: list[list[float]] = []
-        self.best = _copy(fitter.model.flat)
-        self.best_loss = np.full(count, np.inf)
-        self.best_epoch = np.zeros(count, dtype=np.int64)
-        self.began = time.monotonic()
-        self._kept: Arrays = {}
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.began = time.monotonic()
-        self.fitter.model.loss_sum.assign(np.zeros(len(self.members), dtype=np.float32))
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if self.should_stop is not None and self.should_stop():
-            self.fitter.model.stop_training = True
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if self.should_stop is not None and self.should_stop():
-            return  # an epoch cut short is walked again
-        fitter, recipe = self.fitter, self.fitter.recipe
-        self.epoch = epoch + 1
-        loss = _copy(fitter.model.loss_sum) / sum(fitter.steps)
-        last = self.epoch == recipe.epochs
-        validate = last or self.epoch % recipe.validate_every == 0
-        val_loss = self._validate() if validate else np.full(len(self.members), np.nan)
-        rate = float(_copy(fitter.optimizer.learning_rate))
-        seconds = time.monotonic() - self.began
-        self.history.append([self.epoch, rate, seconds, *loss.tolist(), *val_loss.tolist()])
-        flat = _copy(fitter.model.flat)
-        better = val_loss < self.best_loss if recipe.select == "best" else np.ones(len(loss), bool)
-        self.best[better] = flat[better]
-        self.best_epoch[better] = self.epoch
-        self.best_loss[better] = val_loss[better]
-        self.keep()
-        if self.on_epoch is not None:
-            names = [m.name for m in self.members]
-            self.on_epoch(
-                Epoch(
-                    names,
-                    self.epoch,
-                    recipe.epochs,
-                    loss.tolist(),
-                    val_loss.tolist(),
-                    rate,
-                    seconds,
-                    self.snapshot,
-                )
-            )
-        if self.exhausted():
-            fitter.model.stop_training = True
-
-    def exhausted(self) -> bool:
-        """Say whether no member got better for ``patience`` epochs."""
-        recipe = self.fitter.recipe
-        if recipe.select != "best" or recipe.patience is None or self.epoch == 0:
-            return False
-        return bool((self.epoch - self.best_epoch >= recipe.patience).all())
-
-    def _validate(self) -> NDArray[np.float64]:
-        flat = _copy(self.fitter.model.flat)
-        every = np.unique(np.concatenate([m.validate for m in self.members]))
-        if len(every) == 0:
-            return np.full(len(self.members), np.nan)
-        predicted = self.fitter.predict(flat, every)
-        found = []
-        for i, member in enumerate(self.members):
-            at = np.searchsorted(every, member.validate)
-            error = np.abs(predicted[i, at] - member.labels[member.validate])
-            found.append(float(np.nanmean(error)) if np.isfinite(error).any() else np.nan)
-        return np.array(found)
-
-    def keep(self) -> None:
-        """Remember the state after a whole epoch: a stop in the middle of the next falls back."""
-        if self.should_stop is not None:
-            self._kept = self.snapshot()
-
-    def snapshot(self) -> Arrays:
-        """Everything needed to go on after this epoch."""
-        found = {
-            "epoch": np.array(self.epoch),
-            "members": np.array([m.name for m in self.members]),
-            "flat": _copy(self.fitter.model.flat),
-            "best": self.best.copy(),
-            "best_loss": self.best_loss.copy(),
-            "best_epoch": self.best_epoch.copy(),
-            "dropout": np.array(self.fitter.model.dropout_state),
-            "history": np.array(self.history, dtype=np.float64),
-        }
-        for i, variable in enumerate(self.fitter.optimizer.variables):
-            found[f"optimizer_{i}"] = _copy(variable)
-        return found
-
-    def restore(self, state: Mapping[str, NDArray]) -> None:
-        """Go on from a snapshot."""
-        model, optimizer = self.fitter.model, self.fitter.optimizer
-        model.flat.assign(state["flat"])
-        model.dropout_state.assign(state["dropout"])
-        for i, variable in enumerate(optimizer.variables):
-            variable.assign(state[f"optimizer_{i}"])
-        self.epoch = int(state["epoch"])
-        self.best, self.best_loss = state["best"].copy(), state["best_loss"].copy()
-        self.best_epoch = state["best_epoch"].copy()
-        self.history = state["history"].tolist()
-
-    def result(self) -> Arrays:
-        """Give what `Fitter.fit` returns."""
-        done = self.epoch == self.fitter.recipe.epochs or self.exhausted()
-        state = self._kept if self._kept and not done else self.snapshot()
-        return state | {"weights": self.best.copy(), "done": np.array(int(done))}

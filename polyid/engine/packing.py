@@ -80,7 +80,7 @@ def fits(q: Quotient, layout: Layout) -> bool:
 
 
 def _by_size(block: Block) -> Block:
-    """Number the edge classes of the last block by falling size, as dropout wants them."""
+    """Put the edge classes of the last block in the order of falling size, for dropout."""
     order = np.argsort(-block.edge_count, kind="stable")
     if len(order) == 0:
         return block
