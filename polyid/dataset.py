@@ -60,12 +60,21 @@ def load_table(path: str | Path, spec: DataSpec) -> pd.DataFrame:
     PolyIDError
         If the file cannot be read or a configured column is missing.
     """
-    path = Path(path)
+    return frame_from(read_csv(Path(path)), spec, str(path))
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a file's cells as they stand, as texts.
+
+    Raises
+    ------
+    PolyIDError
+        If it cannot be read.
+    """
     try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except (OSError, ValueError) as error:
         raise PolyIDError(f"{path} cannot be read as CSV: {error}") from error
-    return frame_from(raw, spec, str(path))
 
 
 def frame_from(raw: pd.DataFrame, spec: DataSpec, name: str = "the table") -> pd.DataFrame:
@@ -86,7 +95,7 @@ def frame_from(raw: pd.DataFrame, spec: DataSpec, name: str = "the table") -> pd
             "smiles_polymer": raw[c.smiles].astype(str),
             "smiles_monomer": raw[c.monomers].astype(str),
             "mechanism": raw[c.mechanism].astype(str),
-            "distribution": raw[c.distribution].astype(str) if c.distribution else "",
+            "distribution": raw[c.distribution].fillna("").astype(str) if c.distribution else "",
         }
     )
     if c.pm is not None:
@@ -94,7 +103,8 @@ def frame_from(raw: pd.DataFrame, spec: DataSpec, name: str = "the table") -> pd
     for prop, where in spec.properties.items():
         frame[prop] = to_product_unit(prop, _numbers(raw[where.column], name), where.unit)
     frame["group"] = [monomer_set(s) for s in frame["smiles_monomer"]]
-    frame["sample"] = _samples(frame, raw[c.replicate].astype(str) if c.replicate else None)
+    replicate = raw[c.replicate].astype(str) if c.replicate else None
+    frame["sample"] = _samples(frame, list(spec.properties), replicate)
     return frame
 
 
@@ -112,12 +122,21 @@ def _numbers(cells: pd.Series, name: str) -> NDArray[np.float64]:
     return values
 
 
-def _samples(frame: pd.DataFrame, replicate: pd.Series | None) -> pd.Series:
+def _samples(frame: pd.DataFrame, properties: list[str], replicate: pd.Series | None) -> pd.Series:
     """Key of each row's sample: the row itself, or what its replicate structures share."""
     if replicate is None:
         return frame["row"].astype(str)
     keys = [k for k in ("smiles_monomer", "distribution", "mechanism", "pm") if k in frame]
-    key = frame[keys].astype(str).agg("|".join, axis=1)
-    # the same monomers and pm may stand for several samples: the n-th with each replicate number
-    nth = key.groupby([key, replicate]).cumcount()
-    return key + "#" + nth.astype(str)
+    key = _joined(frame[keys])
+    # the same monomers and pm may stand for several samples: replicates share their labels, too,
+    # and where even these are the same, the n-th of each replicate number belong together
+    labels = _joined(frame[properties])
+    nth = key.groupby([key, labels, replicate]).cumcount()
+    number = (labels + "|" + nth.astype(str)).groupby(key).transform(lambda s: s.factorize()[0])
+    return key + "#" + number.astype(str)
+
+
+def _joined(cells: pd.DataFrame) -> pd.Series:
+    """Each row as one text; NaN, too."""
+    rows = cells.itertuples(index=False, name=None)
+    return pd.Series(["|".join(map(str, row)) for row in rows], index=cells.index)

@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from polyid import modelfiles
-from polyid.dataset import Columns, DataSpec, PropertyColumn, frame_from
+from polyid.dataset import Columns, DataSpec, PropertyColumn, frame_from, read_csv
 from polyid.domain import Domain
 from polyid.engine.weights import Weights, flatten
 from polyid.errors import PolyIDError
@@ -95,7 +95,7 @@ class MultiModel:
         PolyIDError
             If a column is missing or a property unknown.
         """
-        raw = data if isinstance(data, pd.DataFrame) else pd.read_csv(data)
+        raw = data if isinstance(data, pd.DataFrame) else read_csv(Path(data))
         chosen = list(prediction_columns or [p for p in PROPERTIES if p in raw.columns])
         unknown = [c for c in chosen if c not in PROPERTIES]
         if unknown or not chosen:
@@ -125,6 +125,8 @@ class MultiModel:
 
     def generate_data_scaler(self) -> None:
         """Fit every member's scaler on its training rows."""
+        if not self.models:
+            raise PolyIDError("there are no folds yet: call split_data first.")
         for model in self.models:
             model.generate_data_scaler()
 
@@ -210,7 +212,14 @@ class MultiModel:
 
     def make_predictions(self, df_prediction: pd.DataFrame) -> pd.DataFrame:
         """Predict by every member: the frame once per member, with ``<property>_pred`` columns."""
-        pm = list(df_prediction["pm"]) if self._trained().model == "pm" else None
+        needed = ["smiles_polymer", *(["pm"] if self._trained().model == "pm" else [])]
+        missing = [name for name in needed if name not in df_prediction]
+        if missing:
+            raise PolyIDError(
+                f"the frame to predict lacks {', '.join(missing)}; its columns are "
+                f"{list(df_prediction.columns)}."
+            )
+        pm = list(df_prediction["pm"]) if "pm" in needed else None
         values = self.predict_members(list(df_prediction["smiles_polymer"]), pm)
         parts = []
         for model, predicted in zip(self.models, values, strict=True):

@@ -65,6 +65,6 @@ class Scaler:
             rows = json.loads(path.read_text(encoding="utf-8"))
             center = np.array([rows[p]["center"] for p in rows], dtype=float)
             scale = np.array([rows[p]["scale"] for p in rows], dtype=float)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise PolyIDError(f"{path} holds no scaler: {error}") from error
         return cls(tuple(rows), center, scale)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from polyid.engine.order import steps_per_bucket
 from polyid.engine.packing import Bucket, buckets
 from polyid.engine.weights import unflatten
+from polyid.errors import PolyIDError
 from polyid.folds import Folds
 from polyid.modelfiles import ModelParameters
 from polyid.scaling import Scaler
@@ -18,6 +19,19 @@ from polyid.structures import Structures, build
 if TYPE_CHECKING:
     from polyid.engine.fit import Member
     from polyid.multimodel import MultiModel
+
+
+#: What `train` asks of PolyID's parameters.
+_NEEDED = (
+    "atom_features",
+    "mol_features",
+    "num_messages",
+    "dropout",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "decay",
+)
 
 
 class Ready(NamedTuple):
@@ -97,6 +111,13 @@ def train(
     frame, folds = mm._data(), mm.folds
     assert folds is not None
     assert mm.vocabulary is not None
+    settings = {"atom_features": settings.get("num_features"), **settings}
+    missing = [key for key in _NEEDED if settings.get(key) is None]
+    if missing:
+        raise PolyIDError(
+            f"model_params lacks {', '.join(missing)}; it holds {sorted(settings)}. "
+            "polyid.Parameters().to_dict() holds everything."
+        )
     parameters = ModelParameters(
         model=name,
         prediction_columns=tuple(mm.prediction_columns),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from polyid import convert
 from polyid.engine.network import forward
 from polyid.engine.packing import layout_for, pack
-from polyid.engine.weights import Architecture, count, flatten, initial, shapes
+from polyid.engine.weights import Architecture, flatten, initial
 from polyid.models import global100, pm_model
 from polyid.preprocessor import PmPreprocessor
 from polyid.quotient import Quotient, quotient
@@ -132,16 +132,3 @@ def engine_forward(pair: Pair, flat: Any, chosen: Sequence[int]) -> Any:
     return forward(
         pair.architecture, layout, flat, tf.convert_to_tensor(rows), tf.convert_to_tensor(pm)
     )
-
-
-__all__ = [
-    "COLUMNS",
-    "Pair",
-    "batch",
-    "count",
-    "engine_forward",
-    "make_pair",
-    "named_gradients",
-    "shapes",
-    "some_polymers",
-]
