@@ -8,6 +8,7 @@ nothing to save, and SIGTERM ends it at once.
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -175,6 +176,7 @@ def _train(spec: WorkerSpec, stop: Stop) -> int:
         checkpoint.write_arrays(
             group.result(plan.folder), _outcome(result, fitter, ready, names, fold)
         )
+        shutil.rmtree(group.checkpoints(plan.folder), ignore_errors=True)
         emit("done", members=names, seconds=time.monotonic() - began)
     return 0
 
