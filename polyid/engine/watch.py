@@ -140,7 +140,7 @@ class Watch(keras.callbacks.Callback):
             "best": self.best.copy(),
             "best_loss": self.best_loss.copy(),
             "best_epoch": self.best_epoch.copy(),
-            "dropout": np.array(self.fitter.model.dropout_state),
+            "dropout": _copy(self.fitter.model.dropout_state),
             "history": np.array(self.history, dtype=np.float64),
         }
         for i, variable in enumerate(self.fitter.optimizer.variables):
