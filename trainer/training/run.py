@@ -1,5 +1,6 @@
 """Training a plan in worker processes: start them, follow them, stop them, tell how it goes."""
 
+import hashlib
 import json
 import os
 import signal
@@ -173,7 +174,9 @@ def _start(
 
 def _environment(plan: Plan, threads: int) -> dict[str, str]:
     """Return ours, with one compiled-program cache for all workers and quiet logs."""
-    compiled = (plan.cache / "xla").resolve()
+    # machine code of one kind of processor may not run on another
+    cpu = hashlib.sha256(hardware().cpu.encode()).hexdigest()[:8]
+    compiled = (plan.cache / f"xla-{cpu}").resolve()
     compiled.mkdir(parents=True, exist_ok=True)
     flags = f"--tf_xla_persistent_cache_directory={compiled}"
     return os.environ | {
