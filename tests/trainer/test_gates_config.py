@@ -82,3 +82,8 @@ def test_a_trained_property_without_a_floor(tmp_path):
     require_floors(gates, ["Density"])
     with pytest.raises(ConfigError, match=r"floors\.YoungMod: missing.*unit: GPa"):
         require_floors(gates, ["Density", "YoungMod"])
+
+
+@pytest.mark.parametrize("name", ["gates.yaml", "trainer/recipes/gates/stereo.yaml"])
+def test_gates_that_ship_are_sound(name: str) -> None:
+    assert load_gates(Path(__file__).parents[2] / name).floors
