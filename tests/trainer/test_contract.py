@@ -1,4 +1,3 @@
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +21,6 @@ from hypothesis import strategies as st
 
 from trainer.contract import check_data
 
-DATA = Path(__file__).parents[2] / "data"
-needs_data = pytest.mark.skipif(not DATA.exists(), reason="run `dvc pull` first")
-
 
 def test_clean_file_is_clean(tmp_path):
     report = check_data(write(tmp_path), Spec(), folds=5)
@@ -40,11 +36,8 @@ def test_clean_file_is_clean(tmp_path):
     }
 
 
-@needs_data
-def test_property_table_has_no_errors_and_is_checked_quickly():
-    start = time.process_time()
-    report = check_data(DATA / "polyid_properties.csv", TABLE_SPEC, folds=5)
-    assert time.process_time() - start < 8
+def test_property_table_has_no_errors(property_table: Path):
+    report = check_data(property_table, TABLE_SPEC, folds=5)
     assert report.ok
     assert (report.rows, report.groups) == (1290, 1270)
     assert report.labels["YoungMod"] == 361
@@ -55,9 +48,8 @@ def test_property_table_has_no_errors_and_is_checked_quickly():
     ]
 
 
-@needs_data
-def test_stereo_table_has_no_errors():
-    report = check_data(DATA / "stereopolymer_input_nopush.csv", STEREO_SPEC, folds=5)
+def test_stereo_table_has_no_errors(stereo_table: Path):
+    report = check_data(stereo_table, STEREO_SPEC, folds=5)
     assert report.ok
     assert (report.rows, report.groups) == (229, 18)
     # RS-PHB and RR-, SS-PHB carry the same monomers and pm
@@ -67,10 +59,9 @@ def test_stereo_table_has_no_errors():
     ]
 
 
-@needs_data
-def test_seven_properties_configured_for_a_file_with_two():
+def test_seven_properties_configured_for_a_file_with_two(stereo_table: Path):
     spec = replace(STEREO_SPEC, properties=TABLE_SPEC.properties)
-    grouped = faults_of(DATA / "stereopolymer_input_nopush.csv", spec)
+    grouped = faults_of(stereo_table, spec)
     assert list(grouped) == ["missing_column"]
     missing = {f.column: f for f in grouped["missing_column"]}
     assert set(missing) == set(TABLE_SPEC.properties)

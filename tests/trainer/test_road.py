@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -61,7 +60,6 @@ def test_the_release_predicts(finished: Road) -> None:
 
 def test_the_same_again_trains_nothing(finished: Road) -> None:
     before = files(finished.registry)
-    began = time.monotonic()
     code = (
         "import sys; from trainer.cli import app, guarded; code = guarded(app); "
         "print('tensorflow' in sys.modules or 'keras' in sys.modules); sys.exit(code)"
@@ -71,7 +69,6 @@ def test_the_same_again_trains_nothing(finished: Road) -> None:
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert time.monotonic() - began < 20
     assert "nothing is trained" in done.stdout
     assert "v1.0.0 (" in done.stdout
     assert done.stdout.splitlines()[-1] == "False"

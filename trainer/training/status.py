@@ -24,7 +24,6 @@ class Book:
         self._began = time.monotonic()
         self.finished: dict[int, int] = {}
         self.state = "training"
-        self._rates: dict[int, float] = {}
 
     @property
     def seconds(self) -> float:
@@ -36,13 +35,6 @@ class Book:
         """Finished part of all epochs, 0 to 1."""
         return sum(self.finished.values()) / max(self.epochs * self.members, 1)
 
-    def eta(self, workers: int) -> float | None:
-        """Seconds left at the pace of late; None before the first epoch."""
-        if not self._rates:
-            return None
-        pace = sum(self._rates.values()) / len(self._rates)
-        return (self.epochs * self.members - sum(self.finished.values())) * pace / max(workers, 1)
-
     def take(self, event: dict[str, Any]) -> None:
         """Note an event, and write."""
         kind = event["event"]
@@ -51,11 +43,6 @@ class Book:
                 self.finished[member] = int(event["epoch"])
             if kind == "done":
                 self.finished[member] = self.epochs
-            if kind == "epoch":
-                pace = float(event["seconds"]) / len(event["members"])
-                # the first epoch holds the compilation
-                if event["epoch"] > 1:
-                    self._rates[member] = pace
         self.write()
 
     def close(self) -> None:
