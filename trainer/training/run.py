@@ -198,12 +198,12 @@ def _follow(
     crew: list[_Worker], queue: "Queue[Event]", hear: Callable[[Event], None], asked: list[int]
 ) -> None:
     """Hand on events until all workers are done, one failed, or the run is asked to stop."""
-    while not asked:
+    while not asked and not any(worker.failed for worker in crew):
         ended = all(worker.code is not None for worker in crew)
         try:
             hear(queue.get(timeout=0.2))
         except Empty:
-            if ended or any(worker.failed for worker in crew):
+            if ended:
                 return
 
 
