@@ -152,14 +152,18 @@ def write_checksums(folder: Path) -> dict[str, str]:
 
 def save_checksums(folder: Path, files: Mapping[str, str]) -> None:
     """Write ``checksums.json`` with hashes that are known already; in one step or not at all."""
-    content = {"algorithm": "sha256", "files": dict(sorted(files.items()))}
     partial = folder / f".{CHECKSUMS}.partial"
     with partial.open("w", encoding="utf-8") as handle:
-        json.dump(content, handle, indent=2, ensure_ascii=False)
-        handle.write("\n")
+        handle.write(checksums_text(files))
         handle.flush()
         os.fsync(handle.fileno())
     partial.replace(folder / CHECKSUMS)
+
+
+def checksums_text(files: Mapping[str, str]) -> str:
+    """Return the content of ``checksums.json``: the same for the same files."""
+    content = {"algorithm": "sha256", "files": dict(sorted(files.items()))}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_checksums(folder: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ and a registry around the same functions.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -285,10 +286,48 @@ class MultiModel:
 
     @classmethod
     def from_pretrained(cls, model: str, revision: str | None = None) -> "MultiModel":
-        """Load a verified model: a folder, or a registry at a tag (its current release if None)."""
+        """Load a verified model; nothing is loaded that is not what its checksums say.
+
+        Parameters
+        ----------
+        model
+            A folder, a registry's folder, ``hf://namespace/name``, or, where no such folder is
+            here, ``namespace/name`` on the Hugging Face Hub. From the Hub it is fetched once.
+        revision
+            A tag, ``candidate/<fingerprint>`` or, on the Hub, a commit; the current release if
+            None.
+        """
+        from polyid.hub import REPOSITORY, SCHEME
         from polyid.store import resolve
 
+        if not Path(model).expanduser().exists() and REPOSITORY.fullmatch(model):
+            model = f"{SCHEME}{model}"
         return cls.load_models(resolve(model if revision is None else f"{model}@{revision}").folder)
+
+    def push_to_hub(self, repo_id: str, *, private: bool = True, branch: str = "main") -> str:
+        """Upload this model, with checksums, in one commit to a repository on the Hub.
+
+        The pipeline's releases are gated and tagged, see `trainer.registry`; this is for a model
+        of one's own.
+
+        Parameters
+        ----------
+        repo_id
+            ``namespace/name``; created if it is missing.
+        private
+            Whether a repository that is created can be read by its owner only.
+        branch
+            Created from ``main`` if it is missing.
+
+        Returns
+        -------
+        str
+            The commit, 40 hexadecimal digits.
+        """
+        from polyid.hub_upload import upload
+
+        with TemporaryDirectory() as name:
+            return upload(self.save_pretrained(name), repo_id, private=private, branch=branch)
 
     def _data(self) -> pd.DataFrame:
         if self.df_input is None:

@@ -13,6 +13,7 @@ Readers take no lock: every one of these appears in one step and is never change
 import difflib
 import json
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,14 @@ class ResolvedModel:
 
     folder: Path
     """The folder to load."""
-    registry: Path | None
-    """The registry it stands in; None for a folder of its own."""
+    registry: str | None
+    """Address of the registry it stands in; None for a folder of its own."""
     revision: str | None
     """Release tag, ``candidate/<fingerprint>``, or None for a folder that is not released."""
     fingerprint: str | None
     """The run's fingerprint, None where the folder has no record."""
+    commit: str | None = None
+    """Commit on the Hub that was loaded; None for a local folder."""
 
 
 def resolve(model: str) -> ResolvedModel:
@@ -77,7 +80,8 @@ def resolve(model: str) -> ResolvedModel:
     ----------
     model : str
         ``FOLDER``, ``REGISTRY`` (its current release), ``REGISTRY@v1.2.0`` or
-        ``REGISTRY@candidate/<fingerprint>`` (which may be shortened while it stays unique).
+        ``REGISTRY@candidate/<fingerprint>`` (which may be shortened while it stays unique). A
+        registry is a folder or ``hf://namespace/name``, which takes a commit as a revision too.
 
     Raises
     ------
@@ -87,7 +91,7 @@ def resolve(model: str) -> ResolvedModel:
         If the folder is not what its checksums say.
     """
     try:
-        return _resolve(model)
+        return _resolve_on_hub(model) if model.startswith("hf://") else _resolve(model)
     except OSError as error:
         raise PolyIDError(f"{model} cannot be read: {error.strerror}: {error.filename}.") from error
 
@@ -108,13 +112,36 @@ def _resolve(model: str) -> ResolvedModel:
         revision = current_tag(path)
         if revision is None:
             raise UnknownModelError(_no_release(path))
-    if revision.startswith("candidate/"):
-        found = find_candidate(path, revision.removeprefix("candidate/"))
-        folder, revision = path / CANDIDATES / found, f"candidate/{found}"
-    else:
-        folder = _release(path, revision)
+    folder = locate(path, revision)
     verify(folder)
-    return ResolvedModel(folder, path, revision, _fingerprint(folder))
+    if revision.startswith("candidate/"):
+        revision = f"candidate/{folder.name}"
+    return ResolvedModel(folder, str(path), revision, _fingerprint(folder))
+
+
+def _resolve_on_hub(model: str) -> ResolvedModel:
+    from polyid import hub  # which needs this module
+
+    repo, revision = hub.repository(model)
+    pinned = hub.pin(repo, revision)
+    folder = hub.fetch(pinned)
+    name = _released_as(folder) if revision == pinned.commit else None
+    shown = name or pinned.revision
+    return ResolvedModel(folder, f"hf://{repo}", shown, _fingerprint(folder), pinned.commit)
+
+
+def locate(registry: Path, revision: str) -> Path:
+    """Find the folder of a tag or of ``candidate/<fingerprint>``; it is not verified here.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is no such revision; the message says what is there.
+    """
+    if revision.startswith("candidate/"):
+        found = find_candidate(registry, revision.removeprefix("candidate/"))
+        return registry / CANDIDATES / found
+    return _release(registry, revision)
 
 
 def release_tags(registry: Path) -> list[str]:
@@ -155,14 +182,37 @@ def verdict(registry: Path, fingerprint: str) -> str:
 
 
 def find_candidate(registry: Path, prefix: str) -> str:
+    """Complete a fingerprint that may be shortened; see `match_fingerprint`."""
+    known = candidate_fingerprints(registry)
+    return match_fingerprint(
+        prefix, known, registry, lambda names: _candidate_list(registry, names)
+    )
+
+
+def match_fingerprint(
+    prefix: str,
+    known: Sequence[str],
+    registry: object,
+    listed: Callable[[list[str]], str] | None = None,
+) -> str:
     """Complete a fingerprint that may be shortened.
+
+    Parameters
+    ----------
+    prefix : str
+        At least 4 characters of it.
+    known : sequence of str
+        All fingerprints.
+    registry : object
+        Address of the registry, for the message.
+    listed : callable, optional
+        Says for the message what fingerprints there are.
 
     Raises
     ------
     UnknownModelError
         If no candidate or more than one begins with ``prefix``, or it is under 4 characters.
     """
-    known = candidate_fingerprints(registry)
     matches = [name for name in known if name.startswith(prefix)]
     if len(matches) == 1 and len(prefix) >= _SHORTEST_PREFIX:
         return matches[0]
@@ -172,8 +222,9 @@ def find_candidate(registry: Path, prefix: str) -> str:
         problem = "is not unique"
     else:
         problem = "names none"
-    listed = _candidate_list(registry, matches or known)
-    raise UnknownModelError(f"{registry}: candidate {prefix!r} {problem}. {listed}")
+    shown = matches or list(known)
+    there = listed(shown) if listed else f"Candidates: {', '.join(shown) or 'none'}."
+    raise UnknownModelError(f"{registry}: candidate {prefix!r} {problem}. {there}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -195,12 +246,6 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _split(model: str) -> tuple[Path, str | None]:
     """Divide ``PLACE@REVISION``; a place that exists may itself contain an ``@``."""
-    if model.startswith("hf://"):
-        raise UnknownModelError(
-            f"{model}: models are read from local folders. Fetch it first, with "
-            f"`hf download {model.removeprefix('hf://').partition('@')[0]} --revision TAG "
-            "--local-dir DIR`, and give DIR."
-        )
     whole = Path(model).expanduser()
     if whole.exists() or "@" not in model:
         return whole, None

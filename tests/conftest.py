@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "hub"))
+
+from hub_fixtures import hub, hub_home, hub_server  # noqa: E402, F401 - fixtures of all packages
 
 
 def _data(name: str) -> Path:

@@ -3,23 +3,43 @@
 Exit codes: 0 done, 1 the answer is no, 2 bad input, 75 interrupted and resumable.
 """
 
-import json
 import os
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from polyid.errors import PolyIDError
+from trainer import cli_registry
+from trainer.cli_options import (
+    BAD_INPUT,
+    DATA,
+    GATES,
+    INTERRUPTED,
+    NO,
+    PARAMS,
+    REGISTRY,
+    WORK,
+    Candidate,
+    Data,
+    GatesFile,
+    Json,
+    Out,
+    Params,
+    Registry,
+    Sets,
+    Version,
+    Work,
+    Workers,
+    console_for,
+    give,
+)
 from trainer.training.run import Interrupted
-
-NO, BAD_INPUT, INTERRUPTED = 1, 2, 75
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,44 +52,7 @@ app = typer.Typer(
     "the same command resumes.",
 )
 
-Data = Annotated[Path, typer.Option(help="Data file (CSV).")]
-Params = Annotated[str, typer.Option(help="Recipe: a file, or a name such as 'publication'.")]
-GatesFile = Annotated[Path, typer.Option("--gates", help="The gate.")]
-Registry = Annotated[Path, typer.Option(help="Folder of candidates and releases.")]
-Work = Annotated[Path, typer.Option(help="Folder for checkpoints, caches and logs of runs.")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change one key of the recipe: training.epochs=5. May be repeated."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for machines.")]
-Out = Annotated[Path | None, typer.Option(help="Write the result as JSON to this file as well.")]
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes; one per core by default. Same result.")
-]
-Candidate = Annotated[
-    str | None, typer.Option(help="Fingerprint; by default that of --data and --params.")
-]
-Version = Annotated[
-    str | None, typer.Option(help="Version tag such as v2.0.0, instead of the next one.")
-]
-
-DATA, PARAMS, GATES = Path("data/polyid_properties.csv"), "params.yaml", Path("gates.yaml")
-REGISTRY, WORK = Path("registry"), Path("runs")
-
-
-def _console(as_json: bool) -> Console:
-    """Return where people read; standard output is kept for JSON if that was asked for."""
-    seen = (sys.stderr if as_json else sys.stdout).isatty()
-    return Console(stderr=as_json, width=None if seen else 100)
-
-
-def _give(result: dict[str, Any], as_json: bool, out: Path | None = None) -> None:
-    text = json.dumps(result, indent=1, ensure_ascii=False, default=str)
-    if as_json:
-        print(text)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n", encoding="utf-8")
+app.add_typer(cli_registry.app)
 
 
 @app.command()
@@ -91,8 +74,8 @@ def check(
     require_floors(load_gates(gates), list(recipe.data.properties))
     f = recipe.folds
     report = check_data(data, recipe.data, folds=f.count, split=f.split)
-    render(report, _console(json_))
-    _give(report.to_dict(), json_, out)
+    render(report, console_for(json_))
+    give(report.to_dict(), json_, out)
     if not report.ok:
         raise typer.Exit(BAD_INPUT)
 
@@ -117,13 +100,14 @@ def run(
     """
     from trainer import road
     from trainer.outcome_view import show
+    from trainer.registry import open_registry
 
-    console = _console(json_)
+    console = console_for(json_)
     outcome = road.run(
         data,
         params,
         gates,
-        registry,
+        open_registry(registry),
         work=work,
         console=console,
         overrides=sets or (),
@@ -132,7 +116,7 @@ def run(
         workers=workers,
     )
     show(outcome, registry, publish, console)
-    _give(outcome.as_json(), json_)
+    give(outcome.as_json(), json_)
     if not outcome.passed:
         raise typer.Exit(NO)
 
@@ -151,10 +135,10 @@ def train(
     from trainer import road
     from trainer.plan import make_plan
 
-    plan, console = make_plan(data, params, work, sets or ()), _console(json_)
+    plan, console = make_plan(data, params, work, sets or ()), console_for(json_)
     done = road.train_plan(plan, console, workers)
     console.print(f"Trained {plan.params.folds.count} folds in {plan.folder}.")
-    _give(
+    give(
         {"fingerprint": plan.fingerprint, "folder": str(plan.folder), "seconds": done.seconds},
         json_,
         out,
@@ -174,8 +158,8 @@ def evaluate(
     from trainer import road
     from trainer.plan import make_plan
 
-    plan, console = make_plan(data, params, work, sets or ()), _console(json_)
-    _give(road.evaluate_plan(plan, console), json_, out)
+    plan, console = make_plan(data, params, work, sets or ()), console_for(json_)
+    give(road.evaluate_plan(plan, console), json_, out)
 
 
 @app.command()
@@ -194,11 +178,12 @@ def gate(
     from trainer import road
     from trainer.outcome_view import show
     from trainer.plan import make_plan
+    from trainer.registry import open_registry
 
-    plan, console = make_plan(data, params, work, sets or ()), _console(json_)
-    outcome = road.gate_plan(plan, gates, registry, candidate)
+    plan, console = make_plan(data, params, work, sets or ()), console_for(json_)
+    outcome = road.gate_plan(plan, gates, open_registry(registry), candidate)
     show(outcome, registry, False, console)
-    _give(outcome.gate, json_, out)
+    give(outcome.gate, json_, out)
     if not outcome.passed:
         raise typer.Exit(NO)
 
@@ -219,15 +204,15 @@ def publish(
 ) -> None:
     """Release a candidate that passed; the old release stays if anything fails."""
     from trainer.plan import make_plan
-    from trainer.registry import LocalRegistry
+    from trainer.registry import open_registry
 
     chosen = candidate or make_plan(data, params, WORK, sets or ()).fingerprint
-    release = LocalRegistry(registry).publish(chosen, version=version, dry_run=dry_run)
-    _console(json_).print(
+    release = open_registry(registry).publish(chosen, version=version, dry_run=dry_run)
+    console_for(json_).print(
         f"{release.tag} {release.status}: candidate {release.fingerprint}, {release.change} "
         f"({'; '.join(release.reasons)})"
     )
-    _give(
+    give(
         {"tag": release.tag, "fingerprint": release.fingerprint, "status": release.status},
         json_,
         out,
@@ -240,22 +225,10 @@ def rollback(
     registry: Registry = REGISTRY,
 ) -> None:
     """Make an earlier release current again; the history stays."""
-    from trainer.registry import LocalRegistry
+    from trainer.registry import open_registry
 
-    release = LocalRegistry(registry).rollback(to)
-    _console(False).print(f"{release.tag} is current in {registry}.")
-
-
-@app.command(name="list")
-def list_(registry: Registry = REGISTRY, json_: Json = False) -> None:
-    """List releases and candidates with their verdicts."""
-    from trainer.outcome_view import listing, listing_table
-    from trainer.registry import LocalRegistry
-
-    content = listing(LocalRegistry(registry))
-    if not json_:
-        _console(False).print(listing_table(content))
-    _give(content, json_)
+    release = open_registry(registry).rollback(to)
+    console_for(False).print(f"{release.tag} is current in {registry}.")
 
 
 def guarded(command: Callable[[], None]) -> int:

@@ -1,19 +1,18 @@
 """What a run left, on the console: the table, the verdict, where things are, what is next."""
 
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from trainer.registry import LocalRegistry
+from trainer.registry import Registry
 from trainer.road import Outcome
 from trainer.view import summary_table
 
 _COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
 
-def show(outcome: Outcome, registry: Path, publish: bool, console: Console) -> None:
+def show(outcome: Outcome, registry: object, publish: bool, console: Console) -> None:
     """Print the outcome of a run."""
     gate = outcome.gate
     console.print(summary_table(outcome.metrics, gate))
@@ -25,10 +24,10 @@ def show(outcome: Outcome, registry: Path, publish: bool, console: Console) -> N
     release = outcome.release
     if release is not None:
         console.print(
-            f"Release   {release.tag} ({release.status}): {release.folder}", soft_wrap=True
+            f"Release   {release.tag} ({release.status}): {release.address}", soft_wrap=True
         )
     else:
-        console.print(f"Candidate {outcome.folder}", highlight=False, soft_wrap=True)
+        console.print(f"Candidate {outcome.address}", highlight=False, soft_wrap=True)
         if gate["verdict"] == "pass" and not publish:
             console.print(
                 f"          to release it: trainer publish --registry {registry} "
@@ -39,7 +38,7 @@ def show(outcome: Outcome, registry: Path, publish: bool, console: Console) -> N
     console.print(f"Report    {outcome.report}", highlight=False, soft_wrap=True)
 
 
-def listing(registry: LocalRegistry) -> dict[str, Any]:
+def listing(registry: Registry) -> dict[str, Any]:
     """Return releases and candidates as plain data."""
     current = registry.current()
     return {

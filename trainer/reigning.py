@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 
 from polyid.folds import Folds
-from polyid.store import resolve
 from trainer.champion import Champion
 from trainer.evaluate import evaluate
 from trainer.record import read_record
+from trainer.registry import Registry
 
 
 def reigning(
-    registry: Path,
+    registry: Registry,
     tag: str,
     frame: pd.DataFrame,
     folds: Folds,
@@ -40,7 +40,7 @@ def reigning(
     data_hash
         Of the candidate's data.
     """
-    folder = resolve(f"{registry}@{tag}").folder
+    folder = registry.folder(tag)
     metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     theirs = pd.read_parquet(folder / "predictions.parquet")
     record = read_record(folder)

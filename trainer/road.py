@@ -20,14 +20,14 @@ from trainer.contract_report import Report
 from trainer.gate import Verdict
 from trainer.gates_config import Gates, load_gates, require_floors
 from trainer.plan import Plan, make_plan
-from trainer.registry import LocalRegistry, Release
+from trainer.registry import Registry, Release
 from trainer.reigning import reigning
-from trainer.staging import explained
 from trainer.training.run import Trained, groups_of, train
 from trainer.training.view import TrainingView
 
 #: What the recipe scores on the split that ``folds.also`` names, in the run's folder.
 _OTHER = "other_split.json"
+_REPORT = "report.html"
 
 
 class CheckFailed(PolyIDError):  # noqa: N818 - the data failed, not the program
@@ -39,8 +39,8 @@ class Outcome:
     """Where the road ended."""
 
     fingerprint: str
-    folder: Path
-    """The candidate in the registry."""
+    address: str
+    """Where the candidate is."""
     report: Path
     metrics: dict[str, Any]
     gate: dict[str, Any]
@@ -57,7 +57,7 @@ class Outcome:
         """Return plain data for ``--json``."""
         return {
             "fingerprint": self.fingerprint,
-            "candidate": str(self.folder),
+            "candidate": self.address,
             "report": str(self.report),
             "trained": self.trained,
             "verdict": self.gate["verdict"],
@@ -95,23 +95,21 @@ def train_plan(plan: Plan, console: Console, workers: int | None = None) -> Trai
         return train(plan, view, workers)
 
 
-def champion_for(plan: Plan, registry: LocalRegistry, folder: Path) -> Champion | None:
+def champion_for(plan: Plan, registry: Registry, folder: Path) -> Champion | None:
     """Return the current release on the folds of the candidate in ``folder``, if there is one."""
     current = registry.current()
     if current is None or not (folder / stages.PREDICTIONS).is_file():
         return None
     frame = plan.frame()
     predictions = pd.read_parquet(folder / stages.PREDICTIONS)
-    return reigning(
-        registry.path, current.tag, frame, plan.folds(frame), predictions, plan.data_hash
-    )
+    return reigning(registry, current.tag, frame, plan.folds(frame), predictions, plan.data_hash)
 
 
 def run(
     data: Path,
     params: str | Path,
     gates_path: Path,
-    registry_path: Path,
+    registry: Registry,
     *,
     work: Path,
     console: Console,
@@ -131,7 +129,6 @@ def run(
     """
     plan = make_plan(data, params, work, overrides)
     gates = load_gates(gates_path)
-    registry = LocalRegistry(registry_path)
     console.print(
         f"Run [bold]{plan.fingerprint}[/]: recipe {plan.params.recipe}, {plan.data}, "
         f"{plan.params.folds.count} {plan.params.folds.split} folds, registry {registry}",
@@ -143,26 +140,12 @@ def run(
         console.print("This candidate is in the registry already: nothing is trained.")
         require_floors(gates, plan.properties)
     else:
-        require_writable(registry_path)
+        registry.require_writable()
         check(plan, gates, console)
         train_plan(plan, console, workers)
         evaluate_plan(plan, console, workers)
     judge_and_store(plan, gates, registry)
     return _finish(plan, registry, publish, version, trained=not known)
-
-
-def require_writable(registry: Path) -> None:
-    """Try the registry before hours are spent on what it is to keep.
-
-    Raises
-    ------
-    RegistryError
-        If nothing can be written there.
-    """
-    with explained(registry):
-        registry.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=registry):
-            pass
 
 
 def evaluate_plan(plan: Plan, console: Console, workers: int | None = None) -> dict[str, Any]:
@@ -182,7 +165,7 @@ def evaluate_plan(plan: Plan, console: Console, workers: int | None = None) -> d
 
 
 def gate_plan(
-    plan: Plan, gates_path: Path, registry_path: Path, candidate: str | None = None
+    plan: Plan, gates_path: Path, registry: Registry, candidate: str | None = None
 ) -> Outcome:
     """Judge a run that was evaluated, or a stored candidate, against today's release.
 
@@ -191,25 +174,23 @@ def gate_plan(
     PolyIDError
         If ``candidate`` was made from other data, another recipe or other code.
     """
-    registry = LocalRegistry(registry_path)
     if candidate is not None:
         stored = registry.candidate(candidate).fingerprint
         if stored != plan.fingerprint:
             raise PolyIDError(
                 f"candidate {stored} is not what --data, --params and this code make "
                 f"({plan.fingerprint}). Give its data file and recipe, at its git commit (see "
-                f"{registry.candidate(stored).folder / 'record.yaml'})."
+                f"`trainer show candidate/{stored} --registry {registry}`)."
             )
     verdict = judge_and_store(plan, load_gates(gates_path), registry)
     if verdict is not None:
-        report = plan.candidate / "report.html"
-        return Outcome(
-            plan.fingerprint, plan.candidate, report, {}, verdict.as_json(), None, trained=False
-        )
+        report = plan.candidate / _REPORT
+        gate, place = verdict.as_json(), str(plan.candidate)
+        return Outcome(plan.fingerprint, place, report, {}, gate, None, trained=False)
     return _finish(plan, registry, publish=False, version=None, trained=False)
 
 
-def judge_and_store(plan: Plan, gates: Gates, registry: LocalRegistry) -> Verdict | None:
+def judge_and_store(plan: Plan, gates: Gates, registry: Registry) -> Verdict | None:
     """Judge the run and store it; a stored one gets a new verdict if its own is out of date.
 
     Returns the verdict if it could not be stored, because there was nothing to judge.
@@ -227,7 +208,7 @@ def judge_and_store(plan: Plan, gates: Gates, registry: LocalRegistry) -> Verdic
         return None
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "candidate"
-        shutil.copytree(registry.candidate(plan.fingerprint).folder, copy)
+        shutil.copytree(registry.folder(f"candidate/{plan.fingerprint}"), copy)
         for path in [copy, *copy.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
         (copy / "checksums.json").unlink(missing_ok=True)
@@ -236,10 +217,10 @@ def judge_and_store(plan: Plan, gates: Gates, registry: LocalRegistry) -> Verdic
     return None
 
 
-def _verdict_is_stale(registry: LocalRegistry, fingerprint: str, gates: Gates) -> bool:
+def _verdict_is_stale(registry: Registry, fingerprint: str, gates: Gates) -> bool:
     """Say whether a candidate was judged by another gate or against another release."""
     current = registry.current()
-    gate = _read(registry.candidate(fingerprint).review / stages.GATE)
+    gate = registry.candidate(fingerprint).gate or {}
     if gate.get("gates") != stages.gates_hash(gates):
         return True
     if current is None or current.fingerprint == fingerprint:
@@ -248,18 +229,19 @@ def _verdict_is_stale(registry: LocalRegistry, fingerprint: str, gates: Gates) -
 
 
 def _finish(
-    plan: Plan, registry: LocalRegistry, publish: bool, version: str | None, trained: bool
+    plan: Plan, registry: Registry, publish: bool, version: str | None, trained: bool
 ) -> Outcome:
     candidate = registry.candidate(plan.fingerprint)
-    gate = _read(candidate.review / stages.GATE)
-    metrics = _read(candidate.folder / stages.METRICS)
+    gate = candidate.gate or {"verdict": "not judged", "reasons": []}
+    made, review = f"candidate/{plan.fingerprint}", f"review/{plan.fingerprint}"
+    metrics = _read(registry.folder(made, [stages.METRICS]) / stages.METRICS)
     release = None
     if publish and gate["verdict"] == "pass":
         release = registry.publish(plan.fingerprint, version=version)
-    report = candidate.review / "report.html"
+    report = registry.folder(review, [_REPORT]) / _REPORT
     if not report.is_file():
-        report = candidate.folder / "report.html"
-    return Outcome(plan.fingerprint, candidate.folder, report, metrics, gate, release, trained)
+        report = registry.folder(made, [_REPORT]) / _REPORT
+    return Outcome(plan.fingerprint, candidate.address, report, metrics, gate, release, trained)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -152,8 +152,8 @@ def require_sound(registry: LocalRegistry) -> None:
     """Check what must hold after anything that ended by itself."""
     releases, events = registry.releases(), registry.history()
     for release in releases:
-        verify(release.folder)
-        assert release.folder.name == release.tag
+        verify(Path(release.address))
+        assert Path(release.address).name == release.tag
     assert len({r.fingerprint for r in releases}) == len(releases)
     assert [e.sequence for e in events] == list(range(1, len(events) + 1))
     assert sorted(e.tag for e in events if e.action == "publish") == sorted(r.tag for r in releases)

@@ -47,7 +47,7 @@ def publish(registry: LocalRegistry, folder: Path, **changes: Any) -> str:
 
 class TestCandidates:
     def test_same_files_read_only_and_found(self, registry: LocalRegistry, run: Run) -> None:
-        folder = registry.add_candidate(run.folder, run.fingerprint)
+        folder = Path(registry.add_candidate(run.folder, run.fingerprint))
         stored = tree(folder)
         stored.pop("checksums.json")
         assert stored == tree(run.folder)
@@ -61,15 +61,15 @@ class TestCandidates:
         assert list((registry.path / ".staging").iterdir()) == []
 
     def test_again_changes_nothing(self, registry: LocalRegistry, run: Run) -> None:
-        folder = registry.add_candidate(run.folder, run.fingerprint)
+        folder = Path(registry.add_candidate(run.folder, run.fingerprint))
         before = {p: p.stat() for p in folder.rglob("*")}
-        assert registry.add_candidate(run.folder, run.fingerprint) == folder
+        assert registry.add_candidate(run.folder, run.fingerprint) == str(folder)
         assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == {
             p: s.st_mtime_ns for p, s in before.items()
         }
 
     def test_other_content_is_refused(self, registry: LocalRegistry, run: Run) -> None:
-        folder = registry.add_candidate(run.folder, run.fingerprint)
+        folder = Path(registry.add_candidate(run.folder, run.fingerprint))
         before = tree(folder)
         run.weights = b"other"
         with pytest.raises(RegistryError, match=r"differ: model_fold_0/model\.weights\.h5\."):
@@ -86,7 +86,7 @@ class TestCandidates:
     def test_half_cut_pickled_or_empty_output(
         self, registry: LocalRegistry, run: Run, tmp_path: Path
     ) -> None:
-        whole = registry.add_candidate(run.folder, run.fingerprint)
+        whole = Path(registry.add_candidate(run.folder, run.fingerprint))
         (run.folder / "checksums.json").write_bytes((whole / "checksums.json").read_bytes())
         os.truncate(run.folder / "model_fold_0" / "model.weights.h5", 100)
         other = LocalRegistry(tmp_path / "other")
@@ -103,12 +103,12 @@ class TestCandidates:
 
 class TestPublish:
     def test_first(self, registry: LocalRegistry, run: Run) -> None:
-        candidate = registry.add_candidate(run.folder, run.fingerprint)
+        candidate = Path(registry.add_candidate(run.folder, run.fingerprint))
         release = registry.publish(run.fingerprint[:8])
         assert (release.tag, release.change, release.previous) == ("v1.0.0", "first", None)
         assert release.status == "published"
         assert resolve(str(registry)).revision == "v1.0.0"
-        files, original = tree(release.folder), tree(candidate)
+        files, original = tree(Path(release.address)), tree(candidate)
         description = json.loads(files.pop("release.json"))
         assert description["tag"] == "v1.0.0"
         assert description["fingerprint"] == run.fingerprint
@@ -116,8 +116,10 @@ class TestPublish:
         original.pop("checksums.json")
         assert files == original
         weights = "model_fold_0/model.weights.h5"
-        assert (release.folder / weights).samefile(candidate / weights)  # no second copy on disk
-        assert stat.S_IMODE((release.folder / weights).stat().st_mode) == 0o444
+        assert (Path(release.address) / weights).samefile(
+            candidate / weights
+        )  # no second copy on disk
+        assert stat.S_IMODE((Path(release.address) / weights).stat().st_mode) == 0o444
         assert [(e.sequence, e.action, e.tag) for e in registry.history()] == [
             (1, "publish", "v1.0.0")
         ]
@@ -203,7 +205,7 @@ class TestPublish:
             registry.publish(run.fingerprint)
 
     def test_tampered_candidate(self, registry: LocalRegistry, run: Run) -> None:
-        folder = registry.add_candidate(run.folder, run.fingerprint)
+        folder = Path(registry.add_candidate(run.folder, run.fingerprint))
         path = folder / "model_fold_0" / "scaler.json"
         path.chmod(0o644)
         path.write_text("{ }")
@@ -234,12 +236,12 @@ class TestChampion:
         message = rf"against no champion, .* v1\.0\.0.*trainer gate --registry .*{b.fingerprint}"
         with pytest.raises(NotPublishable, match=message):
             registry.publish(b.fingerprint)
-        before = tree(registry.candidate(b.fingerprint).folder)
+        before = tree(registry.folder(f"candidate/{b.fingerprint}"))
         regate(registry, b)
-        assert tree(registry.candidate(b.fingerprint).folder) == before  # the candidate stays
+        assert tree(registry.folder(f"candidate/{b.fingerprint}")) == before  # the candidate stays
         release = registry.publish(b.fingerprint)
         assert release.tag == "v1.1.0"
-        gate = json.loads((release.folder / "gate.json").read_text())
+        gate = json.loads((Path(release.address) / "gate.json").read_text())
         assert gate["champion"]["revision"] == "v1.0.0"  # the release carries the newest verdict
         assert resolve(str(registry)).fingerprint == b.fingerprint
 

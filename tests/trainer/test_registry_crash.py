@@ -62,7 +62,7 @@ class TestKilled:
         def between(path: Path) -> None:
             found = LocalRegistry(path)
             if found.has_candidate(second.fingerprint):
-                verify(found.candidate(second.fingerprint).folder)
+                verify(found.folder(f"candidate/{second.fingerprint}"))
 
         kills = self.kill_everywhere(released, tmp_path, work, between)
         assert kills > 30

@@ -12,6 +12,7 @@ from polyid.multimodel import MultiModel
 from trainer.champion import Champion, why_not_comparable
 from trainer.evaluate import evaluate
 from trainer.plan import Plan, make_plan
+from trainer.registry import LocalRegistry
 from trainer.reigning import reigning
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,7 @@ def compared(road: Road, frame: pd.DataFrame, folds: Folds, data_hash: str) -> t
     metrics = evaluate(
         table, split=folds.split, folds_hash=folds.hash, data_hash=data_hash, fingerprint="0" * 16
     )
-    champion = reigning(road.registry, "v1.0.0", frame, folds, table, data_hash)
+    champion = reigning(LocalRegistry(road.registry), "v1.0.0", frame, folds, table, data_hash)
     return champion, why_not_comparable(table, metrics, champion)
 
 

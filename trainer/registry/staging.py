@@ -15,7 +15,7 @@ from io import BufferedWriter
 from pathlib import Path
 
 from polyid.checksums import CHECKSUMS, save_checksums
-from polyid.errors import PolyIDError
+from trainer.registry.base import RegistryError
 
 STAGING = ".staging"
 
@@ -25,10 +25,6 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 #: What file systems answer that cannot link two names to one file, or not once more.
 _NO_LINK = frozenset({errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP})
-
-
-class RegistryError(PolyIDError):
-    """A registry cannot be written or read."""
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """Candidates and releases as plain data, read from a registry's folder without a lock."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 from polyid.store import (
     CANDIDATES,
@@ -14,46 +12,8 @@ from polyid.store import (
     read_json,
     release_tags,
 )
-from trainer.journal import RELEASE, event_from
-from trainer.promotion import GATE, Change
-from trainer.staging import RegistryError
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What one run made."""
-
-    fingerprint: str
-    folder: Path
-    review: Path
-    """Folder of its newest verdict: its own, or one that was given later."""
-    gate: dict[str, Any] | None
-    """That verdict, None if it was never judged."""
-
-    @property
-    def verdict(self) -> str:
-        """``pass``, ``fail``, ``inconclusive`` or ``not judged``."""
-        return str(self.gate.get("verdict")) if self.gate else "not judged"
-
-
-@dataclass(frozen=True)
-class Release:
-    """A published candidate."""
-
-    tag: str
-    fingerprint: str
-    folder: Path
-    previous: str | None
-    """The release that was current when it was published."""
-    change: Change
-    reasons: tuple[str, ...]
-    """What was changed since then."""
-    time: str
-    """When it was published, in UTC."""
-    content: str
-    """Hash of the model's files, equal to the candidate's."""
-    status: Literal["published", "already published", "would be published"] = "already published"
-    """What the call that returned it did."""
+from trainer.registry.base import GATE, RELEASE, Candidate, RegistryError, Release
+from trainer.registry.journal import event_from
 
 
 def read_candidate(registry: Path, fingerprint: str) -> Candidate:
@@ -65,10 +25,14 @@ def read_candidate(registry: Path, fingerprint: str) -> Candidate:
         If there is none, or more than one; the message lists those there are.
     """
     fingerprint = find_candidate(registry, fingerprint)
-    folder = registry / CANDIDATES / fingerprint
-    review = latest_review(registry, fingerprint) or folder
-    gate = read_json(review / GATE) if (review / GATE).is_file() else None
-    return Candidate(fingerprint, folder, review, gate)
+    gate = review_folder(registry, fingerprint) / GATE
+    address = str(registry / CANDIDATES / fingerprint)
+    return Candidate(fingerprint, read_json(gate) if gate.is_file() else None, address)
+
+
+def review_folder(registry: Path, fingerprint: str) -> Path:
+    """Folder of a candidate's newest verdict: its own, or one that was given later."""
+    return latest_review(registry, fingerprint) or registry / CANDIDATES / fingerprint
 
 
 def read_release(registry: Path, tag: str) -> Release:
@@ -92,7 +56,7 @@ def read_release(registry: Path, tag: str) -> Release:
         return Release(
             tag=tag,
             fingerprint=event.fingerprint,
-            folder=folder,
+            address=str(folder),
             previous=event.previous,
             change=content["change"],
             reasons=tuple(content["reasons"]),

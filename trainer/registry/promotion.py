@@ -7,20 +7,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from polyid.errors import PolyIDError
 from polyid.store import TAG, read_json
 from trainer.record import Verdict, read_record
+from trainer.registry.base import METRICS, Candidate, Change, NotPublishable, Release
 
-GATE, METRICS = "gate.json", "metrics.json"
-
-Change = Literal["first", "major", "minor", "patch"]
 Version = tuple[int, int, int]
-
-
-class NotPublishable(PolyIDError):  # noqa: N818 - a verdict, not a fault
-    """A candidate may not be released; the message says why, and what to run."""
 
 
 @dataclass(frozen=True)
@@ -192,3 +186,52 @@ def parse_tag(tag: str) -> Version:
         raise PolyIDError(f"{tag!r} is not a release tag; expected a form such as v1.2.3.")
     major, minor, patch = (int(part) for part in match.groups())
     return major, minor, patch
+
+
+def decide(
+    candidate: Candidate,
+    folder: Path,
+    current: Release | None,
+    current_folder: Path | None,
+    tags: list[str],
+    version: str | None,
+    registry: object,
+) -> tuple[str, Change, tuple[str, ...]]:
+    """Decide whether a candidate may be released now, and as what.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        With its newest verdict.
+    folder : Path
+        Holds its record and its metrics.
+    current : Release or None
+        The release that is current now, and in ``current_folder`` its record and metrics.
+    tags : list of str
+        Tags of all releases.
+    version : str or None
+        The version that was asked for; by default the next one, by what was changed.
+    registry : object
+        The registry's address, for the commands in messages.
+
+    Returns
+    -------
+    tuple
+        The tag, how much was changed since ``current``, and what.
+
+    Raises
+    ------
+    NotPublishable
+        If it may not be released, or not under this version.
+    """
+    champion = current.tag if current else None
+    require_publishable(candidate.fingerprint, candidate.gate, champion, registry)
+    facts = read_facts(folder)
+    if facts.fingerprint != candidate.fingerprint:
+        raise NotPublishable(
+            f"Candidate {candidate.fingerprint} holds the record of run {facts.fingerprint}."
+        )
+    old = read_facts(current_folder) if current_folder else None
+    change, reasons = change_between(old, facts)
+    tag = given_tag(version, tags) if version else next_tag(tags, change)
+    return tag, change, tuple(reasons)

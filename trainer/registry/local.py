@@ -1,12 +1,13 @@
 """The registry in a local folder: candidates, their verdicts, releases, roll-back, history.
 
 The layout is in `polyid.store`, which reads it. Writers stand in line at ``.lock`` (the system
-frees it when its holder dies), build in ``.staging/`` and rename; see `trainer.staging` and
-`trainer.journal` for what happens when one is killed.
+frees it when its holder dies), build in ``.staging/`` and rename; see `trainer.registry.staging`
+and `trainer.registry.journal` for what happens when one is killed.
 """
 
 import json
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -23,19 +24,12 @@ from polyid.store import (
     UnknownModelError,
     candidate_fingerprints,
     current_tag,
+    locate,
     release_tags,
 )
-from trainer import journal, staging
-from trainer.journal import RELEASE, Event
-from trainer.promotion import (
-    NotPublishable,
-    change_between,
-    given_tag,
-    next_tag,
-    read_facts,
-    require_publishable,
-)
-from trainer.registry_checks import (
+from trainer.registry import journal, staging
+from trainer.registry.base import RELEASE, Candidate, Event, RegistryError, Release
+from trainer.registry.checks import (
     again,
     checked,
     content_hash,
@@ -45,16 +39,14 @@ from trainer.registry_checks import (
     require_same,
     review_names,
 )
-from trainer.registry_read import (
-    Candidate,
-    Release,
+from trainer.registry.local_read import (
     read_candidate,
     read_current,
     read_release,
+    review_folder,
 )
-from trainer.staging import RegistryError, explained
-
-__all__ = ["Candidate", "Event", "LocalRegistry", "NotPublishable", "RegistryError", "Release"]
+from trainer.registry.promotion import decide
+from trainer.registry.staging import explained
 
 _LOCK_SECONDS = 600.0
 #: Bytes that a publication or a roll-back takes: a few small files, the rest is linked.
@@ -102,28 +94,25 @@ class LocalRegistry:
         """Every publication and roll-back, oldest first."""
         return journal.read_events(self.path)
 
-    def add_candidate(self, folder: Path, fingerprint: str) -> Path:
-        """Store what a run made. The same files again change nothing.
+    def folder(self, revision: str, names: Sequence[str] | None = None) -> Path:
+        """Return the verified folder of a revision; see `Registry.folder`."""
+        kind, _, rest = revision.rpartition("/")
+        if kind == "review":
+            folder = review_folder(self.path, self.candidate(rest).fingerprint)
+        else:
+            folder = locate(self.path, revision)
+        verify(folder)
+        return folder
 
-        Parameters
-        ----------
-        folder : Path
-            The run's output; if it has ``checksums.json``, it is verified first.
-        fingerprint : str
-            16 hexadecimal digits; ``record.yaml`` and ``metrics.json`` must say the same.
+    def require_writable(self) -> None:
+        """Try to write, before hours are spent on what it is to keep."""
+        with explained(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
 
-        Returns
-        -------
-        Path
-            The candidate's folder, read-only.
-
-        Raises
-        ------
-        RegistryError
-            If the registry cannot be written, or holds other content under this fingerprint.
-        TamperedError
-            If ``folder`` is not what its checksums say, or holds a pickle or a link that leaves.
-        """
+    def add_candidate(self, folder: Path, fingerprint: str) -> str:
+        """Store what a run made; see `Registry.add_candidate`."""
         if not FINGERPRINT.fullmatch(fingerprint):
             raise RegistryError(
                 f"Expected a fingerprint of 16 hex digits, received {fingerprint!r}."
@@ -134,36 +123,24 @@ class LocalRegistry:
         with self._locked(needed, create=True):
             if target.exists():
                 require_same(folder, names, target)
-                return target
+                return str(target)
             staging.require_space(self.path, needed)
             with staging.stage(self.path) as stage:
                 for name in names:
                     stage.copy(folder / name, name)
-                return stage.commit(target)
+                return str(stage.commit(target))
 
     def regate(self, fingerprint: str, folder: Path) -> Candidate:
-        """Store a new verdict on a candidate beside it. The same again changes nothing.
-
-        Parameters
-        ----------
-        fingerprint : str
-            The candidate.
-        folder : Path
-            Holds ``gate.json`` and the report, card and record that changed with it.
-
-        Raises
-        ------
-        NotPublishable
-            If the verdict was given against another release than the current one.
-        """
+        """Store a new verdict on a candidate beside it; see `Registry.regate`."""
         names = review_names(folder)
         with self._locked(staging.folder_size(folder, names)):
             candidate = self.candidate(fingerprint)
             require_fingerprint(folder, candidate.fingerprint)
             require_judged_today(folder, candidate.fingerprint, current_tag(self.path))
-            if is_in(folder, names, candidate.review):
+            newest = review_folder(self.path, candidate.fingerprint)
+            if is_in(folder, names, newest):
                 return candidate
-            number = 1 if candidate.review == candidate.folder else int(candidate.review.name) + 1
+            number = int(newest.name) + 1 if newest.parent.parent.name == REVIEWS else 1
             with staging.stage(self.path) as stage:
                 for name in names:
                     stage.copy(folder / name, name)
@@ -173,26 +150,7 @@ class LocalRegistry:
     def publish(
         self, fingerprint: str, *, version: str | None = None, dry_run: bool = False
     ) -> Release:
-        """Make a reviewed candidate the current release. Publishing it again changes nothing.
-
-        Parameters
-        ----------
-        fingerprint : str
-            The candidate; may be shortened while it stays unique.
-        version : str, optional
-            Such as ``1.2.0``; by default the next one, by what was changed.
-        dry_run : bool
-            Check everything and write nothing.
-
-        Raises
-        ------
-        NotPublishable
-            If its verdict is not ``pass`` against the current release, or the version will not do.
-        TamperedError
-            If the candidate is not what its checksums say.
-        RegistryError
-            If the registry cannot be written.
-        """
+        """Make a reviewed candidate the current release; see `Registry.publish`."""
         self.candidate(fingerprint)  # a mistyped one must not wait for the lock
         with self._locked():
             candidate = self.candidate(fingerprint)
@@ -206,19 +164,11 @@ class LocalRegistry:
             return release
 
     def rollback(self, tag: str) -> Release:
-        """Make an earlier release current again. The history keeps both.
-
-        Raises
-        ------
-        UnknownModelError
-            If there is no such release.
-        TamperedError
-            If the release is not what its checksums say.
-        """
+        """Make an earlier release current again. The history keeps both."""
         self.release(tag)
         with self._locked():
             release, current = self.release(tag), current_tag(self.path)
-            verify(release.folder)
+            verify(self.path / RELEASES / tag)
             if current != tag:
                 number = journal.next_number(self.path)
                 event = Event(number, "rollback", tag, release.fingerprint, current, _now())
@@ -250,26 +200,21 @@ class LocalRegistry:
 
     def _judge(self, candidate: Candidate, version: str | None) -> Release:
         """Check a candidate, byte for byte and by the gate's verdict, and number its release."""
-        verify(candidate.folder)
-        if candidate.review != candidate.folder:
-            verify(candidate.review)
+        folder = self.path / CANDIDATES / candidate.fingerprint
+        for place in {folder, review_folder(self.path, candidate.fingerprint)}:
+            verify(place)
         current, tags = self.current(), release_tags(self.path)
-        champion = current.tag if current else None
-        require_publishable(candidate.fingerprint, candidate.gate, champion, self.path)
-        facts = read_facts(candidate.folder)
-        require_fingerprint(candidate.folder, candidate.fingerprint)
-        old = read_facts(current.folder) if current else None
-        change, reasons = change_between(old, facts)
-        tag = given_tag(version, tags) if version else next_tag(tags, change)
+        old = self.path / RELEASES / current.tag if current else None
+        tag, change, reasons = decide(candidate, folder, current, old, tags, version, self.path)
         return Release(
             tag=tag,
             fingerprint=candidate.fingerprint,
-            folder=self.path / RELEASES / tag,
-            previous=champion,
+            address=str(self.path / RELEASES / tag),
+            previous=current.tag if current else None,
             change=change,
-            reasons=tuple(reasons),
+            reasons=reasons,
             time=_now(),
-            content=content_hash(read_checksums(candidate.folder)),
+            content=content_hash(read_checksums(folder)),
             status="would be published",
         )
 
@@ -285,7 +230,10 @@ class LocalRegistry:
         )
         files = {
             name: (folder / name, digest)
-            for folder in (candidate.folder, candidate.review)
+            for folder in (
+                self.path / CANDIDATES / candidate.fingerprint,
+                review_folder(self.path, candidate.fingerprint),
+            )
             for name, digest in read_checksums(folder).items()
         }
         extra = {"change": release.change, "reasons": release.reasons, "content": release.content}
@@ -293,7 +241,7 @@ class LocalRegistry:
             for name, (source, digest) in files.items():
                 stage.link(source, name, digest)
             stage.write(RELEASE, json.dumps({**asdict(event), **extra}, indent=2) + "\n")
-            stage.commit(release.folder)
+            stage.commit(self.path / RELEASES / release.tag)
         journal.commit(self.path, event)
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from polyid.checksums import CHECKSUMS, TamperedError, file_hash, read_checksums, scan, verify
 from polyid.store import read_json
-from trainer.promotion import GATE, METRICS, NotPublishable, judged_against, parse_tag
 from trainer.record import RECORD, read_record
-from trainer.registry_read import Release
-from trainer.staging import RegistryError
+from trainer.registry.base import GATE, METRICS, NotPublishable, RegistryError, Release
+from trainer.registry.promotion import judged_against, parse_tag
 
 #: Files that a later verdict may replace; all others are the model itself.
 REVIEW_FILES = (GATE, "report.html", "report.md", "README.md", RECORD)
@@ -45,11 +44,18 @@ def require_fingerprint(folder: Path, fingerprint: str) -> None:
 def require_same(folder: Path, names: list[str], target: Path) -> None:
     """Raise unless ``target`` is whole and has exactly the files of ``folder``."""
     verify(target)
-    stored, new = read_checksums(target), {name: file_hash(folder / name) for name in names}
+    require_same_files(folder, names, read_checksums(target), target.name)
+
+
+def require_same_files(
+    folder: Path, names: list[str], stored: dict[str, str], fingerprint: str
+) -> None:
+    """Raise unless the files ``stored``, by path and SHA-256, are exactly those of ``folder``."""
+    new = {name: file_hash(folder / name) for name in names}
     differing = sorted(n for n in {*stored, *new} if stored.get(n) != new.get(n))
     if differing:
         raise RegistryError(
-            f"Candidate {target.name} exists with other content and is never changed; these files "
+            f"Candidate {fingerprint} exists with other content and is never changed; these files "
             f"differ: {', '.join(differing)}. Use the stored one, or change what decides the run."
         )
 

@@ -9,32 +9,15 @@ for `read_events`.
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from polyid.store import CURRENT, RELEASES, read_json, release_tags, verify
-from trainer.staging import RegistryError, write_whole
+from trainer.registry.base import RELEASE, Event, RegistryError
+from trainer.registry.staging import write_whole
 
-HISTORY, RELEASE = "history.jsonl", "release.json"
-
-
-@dataclass(frozen=True)
-class Event:
-    """One change of the current release."""
-
-    sequence: int
-    """1 for the first, without gaps."""
-    action: str
-    """``publish`` or ``rollback``."""
-    tag: str
-    """The release that is current from now on."""
-    fingerprint: str
-    """Its candidate."""
-    previous: str | None
-    """The release that was current before."""
-    time: str
-    """When, in UTC, ISO 8601."""
+HISTORY = "history.jsonl"
 
 
 def event_from(content: dict[str, Any], where: Path) -> Event:
