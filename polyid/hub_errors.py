@@ -26,7 +26,7 @@ from polyid.errors import PolyIDError
 from polyid.store import UnknownModelError
 
 #: What looks like a token of the Hub, or a header that carries one.
-_SECRET = re.compile(r"hf_[A-Za-z0-9_.-]+|Bearer\s+\S+", re.IGNORECASE)
+_SECRET = re.compile(r"\bhf_[A-Za-z0-9_.-]{8,}|Bearer\s+\S+")
 
 _LOGIN = (
     "Log in with `hf auth login`, or set HF_TOKEN to a token with the right; in GitHub Actions "

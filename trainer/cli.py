@@ -31,6 +31,7 @@ from trainer.cli_options import (
     Json,
     Out,
     Params,
+    Public,
     Registry,
     Sets,
     Version,
@@ -81,6 +82,30 @@ def check(
 
 
 @app.command()
+def doctor(
+    data: Data = DATA,
+    params: Params = PARAMS,
+    gates: GatesFile = GATES,
+    registry: Registry = REGISTRY,
+    sets: Sets = None,
+    work: Work = WORK,
+    json_: Json = False,
+    out: Out = None,
+) -> None:
+    """Ask whether a run can start here, and whether its end will be allowed."""
+    from trainer.doctor import examine
+    from trainer.doctor_view import render
+    from trainer.registry import open_registry
+
+    findings = examine(data, params, gates, sets or (), open_registry(registry), work)
+    render(findings, console_for(json_))
+    well = all(finding.ok for finding in findings)
+    give({"ok": well, "checks": [finding._asdict() for finding in findings]}, json_, out)
+    if not well:
+        raise typer.Exit(NO)
+
+
+@app.command()
 def run(
     data: Data = DATA,
     params: Params = PARAMS,
@@ -89,6 +114,7 @@ def run(
     sets: Sets = None,
     publish: Annotated[bool, typer.Option("--publish", help="Release it if it passes.")] = False,
     version: Version = None,
+    public: Public = False,
     work: Work = WORK,
     workers: Workers = None,
     json_: Json = False,
@@ -107,7 +133,7 @@ def run(
         data,
         params,
         gates,
-        open_registry(registry),
+        open_registry(registry, public=public),
         work=work,
         console=console,
         overrides=sets or (),
@@ -170,6 +196,7 @@ def gate(
     registry: Registry = REGISTRY,
     candidate: Candidate = None,
     sets: Sets = None,
+    public: Public = False,
     work: Work = WORK,
     json_: Json = False,
     out: Out = None,
@@ -181,7 +208,8 @@ def gate(
     from trainer.registry import open_registry
 
     plan, console = make_plan(data, params, work, sets or ()), console_for(json_)
-    outcome = road.gate_plan(plan, gates, open_registry(registry), candidate)
+    place = open_registry(registry, public=public)
+    outcome = road.gate_plan(plan, gates, place, candidate)
     show(outcome, registry, False, console)
     give(outcome.gate, json_, out)
     if not outcome.passed:
@@ -217,18 +245,6 @@ def publish(
         json_,
         out,
     )
-
-
-@app.command()
-def rollback(
-    to: Annotated[str, typer.Option("--to", help="Version tag of an earlier release.")],
-    registry: Registry = REGISTRY,
-) -> None:
-    """Make an earlier release current again; the history stays."""
-    from trainer.registry import open_registry
-
-    release = open_registry(registry).rollback(to)
-    console_for(False).print(f"{release.tag} is current in {registry}.")
 
 
 def guarded(command: Callable[[], None]) -> int:

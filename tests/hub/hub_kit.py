@@ -90,11 +90,11 @@ class Hub:
             raise RuntimeError(f"the test Hub ended; its log says:\n{log}")
         return json.loads(line)
 
-    def control(self, name: str, **args: Any) -> Any:
+    def control(self, command: str, /, **args: Any) -> Any:
         """Give the server a command beside HTTP (works while it is offline)."""
         assert self._process.stdin is not None
         with self._lock:
-            self._process.stdin.write(json.dumps({"do": name, "with": args}) + "\n")
+            self._process.stdin.write(json.dumps({"do": command, "with": args}) + "\n")
             self._process.stdin.flush()
             answer = self._read()
         if "error" in answer:

@@ -106,6 +106,8 @@ class Road:
     """A folder with data, recipe, gate, registry and runs, and the commands on them."""
 
     folder: Path
+    hub: str | None = None
+    """Address of the registry if it is on the Hub instead of in the folder."""
 
     @classmethod
     def laid(
@@ -143,6 +145,10 @@ class Road:
     def work(self) -> Path:
         return self.folder / "runs"
 
+    def place(self, name: str) -> str:
+        """Return what the option ``name`` is given."""
+        return self.hub if name == "registry" and self.hub else str(getattr(self, name))
+
     def write(self, path: Path, content: dict[str, Any]) -> None:
         """Write settings."""
         path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
@@ -151,6 +157,7 @@ class Road:
         """Command line of ``verb`` with all its places."""
         taken = {
             "check": ("data", "params", "gates"),
+            "doctor": ("data", "params", "gates", "registry", "work"),
             "run": ("data", "params", "gates", "registry", "work"),
             "train": ("data", "params", "work"),
             "evaluate": ("data", "params", "work"),
@@ -158,8 +165,11 @@ class Road:
             "publish": ("data", "params", "registry"),
             "rollback": ("registry",),
             "list": ("registry",),
+            "show": ("registry",),
+            "diff": ("registry",),
+            "lineage": ("registry",),
         }[verb]
-        places = [text for name in taken for text in (f"--{name}", str(getattr(self, name)))]
+        places = [text for name in taken for text in (f"--{name}", self.place(name))]
         return [*TRAINER, verb, *places, *more]
 
     def call(

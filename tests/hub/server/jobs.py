@@ -263,7 +263,11 @@ def _metrics(call: Call) -> sse.Source:
     job = _job(call)
     if job.stage in ENDED:
         raise RefusalError(406, "the job has ended")
-    row = {"cpu_usage_pct": 1, "memory_used_bytes": 1 << 20, "memory_total_bytes": 16 << 30}
+    row: dict[str, Any] = {
+        "cpu_usage_pct": 1,
+        "memory_used_bytes": 1 << 20,
+        "memory_total_bytes": 16 << 30,
+    }
     row |= {"rx_bps": 0, "tx_bps": 0, "gpus": {}, "replica": "local"}
     began = time.monotonic()
     return lambda: ([row] * (1 + int(time.monotonic() - began)), job.stage not in ENDED)

@@ -202,6 +202,29 @@ def listing(call: Call) -> Response:
     return JSONResponse(rows[: int(call.query("limit") or 1000)])
 
 
+def mine(call: Call) -> Response:
+    """All repositories of the caller, as ``hf repos list`` shows them."""
+    if call.who is None:
+        raise RefusalError(401, "Invalid username or password.")
+    rows = [
+        {
+            "id": repo_id,
+            "type": KINDS[kind],
+            "updatedAt": repo.made,
+            "visibility": "private" if repo.private else "public",
+            "storage": 0,
+        }
+        for (kind, repo_id), repo in sorted(call.state.repos.items())
+        if repo_id.split("/")[0] == call.who.user and call.who.may_read(kind, repo_id)
+    ]
+    return JSONResponse(rows)
+
+
+def harnesses(_: Call) -> Response:
+    """A list that each ``hf`` command asks for once per HF_HOME; empty here."""
+    return JSONResponse({"standardEnvVars": [], "harnesses": {}})
+
+
 def auth_check(call: Call) -> Response:
     call.state.readable(call)
     return JSONResponse({})
@@ -228,6 +251,8 @@ ROUTES = [
     route("/api/repos/delete", "DELETE", delete),
     route("/api/repos/move", "POST", move),
     route("/api/validate-yaml", "POST", validate_yaml),
+    route("/api/settings/repositories", "GET", mine),
+    route("/api/agent-harnesses", "GET", harnesses),
     route("/api/{kind:kind}", "GET", listing),
     route(REPO, "GET", info),
     route(f"{REPO}/revision/{{rev}}", "GET", info),

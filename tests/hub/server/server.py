@@ -29,7 +29,10 @@ import tokens
 import uvicorn
 from faults import Faults
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from state import State
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 ROOMS = (tokens, jobs, spaces, repo_api, oidc, refs, discussions, commits, resolve, lfs)
@@ -45,7 +48,6 @@ class Door:
             access_log=False,
             proxy_headers=False,
             timeout_keep_alive=120,
-            http="h11",
             lifespan="off",
             server_header=False,
         )
@@ -64,9 +66,7 @@ class Door:
         self._server = await loop.create_server(self._connection, sock=listener, backlog=512)
 
     def _connection(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(
-            config=self.config, server_state=self.state, app_state={}
-        )
+        return H11Protocol(config=self.config, server_state=self.state, app_state={})
 
     async def shut(self) -> None:
         if self._server:
@@ -120,8 +120,16 @@ async def _lines() -> asyncio.StreamReader:
     return reader
 
 
+async def _failed(request: Request, error: Exception) -> Response:
+    """A failure of this server itself: a 500 whose traceback ``Hub.calls()`` shows."""
+    request.scope["call"]["error"] = "".join(traceback.format_exception(error))
+    return JSONResponse({"error": "the test Hub itself failed, see calls()"}, 500)
+
+
 async def _main(root: Path) -> None:
-    app = Starlette(routes=[r for room in ROOMS for r in room.ROUTES])
+    app = Starlette(
+        routes=[r for room in ROOMS for r in room.ROUTES], exception_handlers={Exception: _failed}
+    )
     app.router.redirect_slashes = False
     state = State(root, "", "")
     app.state.hub = state

@@ -140,7 +140,7 @@ class Space:
     def runtime(self) -> dict[str, Any]:
         stage = self.stage()
         paused = stage in {"PAUSED", "STOPPED", "SLEEPING", "NO_APP_FILE"}
-        answer = {
+        answer: dict[str, Any] = {
             "stage": stage,
             "hardware": {"current": None if paused else self.current, "requested": self.requested},
             "storage": None,

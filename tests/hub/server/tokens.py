@@ -150,7 +150,7 @@ def whoami(call: Call) -> Response:
             "scoped": scoped,
         }
     orgs = [{"type": "org", "name": o, "fullname": o, "roleInOrg": "write"} for o in who.orgs]
-    answer = {"type": "user", "id": f"id-{who.user}", "name": who.user, "fullname": who.user}
+    answer: dict = {"type": "user", "id": f"id-{who.user}", "name": who.user, "fullname": who.user}
     answer |= {"isPro": True, "canPay": True, "orgs": orgs}
     answer["auth"] = {"type": "access_token", "accessToken": access}
     return JSONResponse(answer)

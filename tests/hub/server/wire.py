@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tokens import Token
 
 KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
+GONE = 499  # in the list of calls: the client went away in the middle of its request
 PREFIX = {"models": "", "datasets": "datasets/", "spaces": "spaces/"}
 
 
@@ -110,6 +111,8 @@ def route(path: str, methods: str, handler: Handler, *, anyone: bool = False) ->
             return await run_in_threadpool(handler, call)
         except RefusalError as no:
             return no.response()
+        except ClientDisconnect:
+            return Response(status_code=GONE)
 
     return Route(path, endpoint, methods=methods.split())
 
@@ -122,6 +125,8 @@ def streamed(path: str, methods: str, handler: Callable[[Request], Awaitable[Res
             return await handler(request)
         except RefusalError as no:
             return no.response()
+        except ClientDisconnect:
+            return Response(status_code=GONE)
 
     return Route(path, endpoint, methods=methods.split())
 
