@@ -17,13 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub import (
+    HfApi,
+    hf_hub_download,
+    snapshot_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import tqdm
 
 from polyid.checksums import CHECKSUMS, TamperedError, file_hash, read_checksums, verify
 from polyid.hub_errors import HubError, explained
-from polyid.store import FINGERPRINT, TAG, UnknownModelError, read_json
+from polyid.registry import FINGERPRINT, TAG, UnknownModelError, read_json
 
 SCHEME = "hf://"
 RELEASE = "release.json"
@@ -76,7 +81,7 @@ def pin(repo: str, revision: str | None = None) -> Pinned:
 
     Raises
     ------
-    polyid.store.UnknownModelError
+    polyid.registry.UnknownModelError
         If there is no such repository or revision; the message says which releases there are.
     HubError
         If the Hub fails, or is out of reach and the answer is not in the cache.
@@ -125,6 +130,11 @@ def fetch(pinned: Pinned, names: Sequence[str] | None = None) -> Path:
 
 def read_file(repo: str, commit: str, name: str) -> Path | None:
     """Return one file of a commit, not verified; None if there is none."""
+    cached = try_to_load_from_cache(repo, name, revision=commit)
+    if isinstance(cached, str):
+        return Path(cached)
+    if cached is not None:  # it was asked for before, and is not there
+        return None
     with explained(repo, f"reading {name}"):
         try:
             return Path(hf_hub_download(repo, name, revision=commit))

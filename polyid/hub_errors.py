@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import httpx
 
 from polyid.errors import PolyIDError
-from polyid.store import UnknownModelError
+from polyid.registry import UnknownModelError
 
 #: What looks like a token of the Hub, or a header that carries one.
 _SECRET = re.compile(r"\bhf_[A-Za-z0-9_.-]{8,}|Bearer\s+\S+")
@@ -73,7 +73,7 @@ def explained(repo: str, doing: str) -> Iterator[None]:
 
     Raises
     ------
-    polyid.store.UnknownModelError
+    polyid.registry.UnknownModelError
         If the repository or the revision is not there, or this token may not see it.
     HubError
         For every other answer of the Hub, and for none.

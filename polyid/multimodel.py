@@ -26,43 +26,17 @@ from numpy.typing import NDArray
 from polyid import modelfiles
 from polyid.dataset import Columns, DataSpec, PropertyColumn, frame_from, read_csv
 from polyid.domain import Domain
-from polyid.engine.weights import Weights, flatten
+from polyid.engine.weights import flatten
 from polyid.errors import PolyIDError
 from polyid.folds import Folds, make_folds
 from polyid.modelfiles import MemberFiles, ModelParameters
 from polyid.properties import PROPERTIES
-from polyid.scaling import Scaler
+from polyid.singlemodel import SingleModel
 from polyid.structures import build
 from polyid.vocabulary import Vocabulary
 
 #: Model builders of `polyid.models`, and the engine's name for the same network.
 _ENGINE_NAMES = {"global100": "global100", "pm_model": "pm"}
-
-
-class SingleModel:
-    """One member of an ensemble."""
-
-    def __init__(
-        self,
-        prediction_columns: Sequence[str],
-        df_train: pd.DataFrame | None = None,
-        df_validate: pd.DataFrame | None = None,
-        model_id: str = "0",
-    ) -> None:
-        self.prediction_columns = list(prediction_columns)
-        self.df_train, self.df_validate = df_train, df_validate
-        self.model_id = model_id
-        self.data_scaler: Scaler | None = None
-        self.vocabulary: Vocabulary | None = None
-        self.weights: Weights | None = None
-        self.df_loss_log: pd.DataFrame | None = None
-
-    def generate_data_scaler(self) -> None:
-        """Learn medians and interquartile ranges from the training rows."""
-        assert self.df_train is not None
-        values = self.df_train[self.prediction_columns].to_numpy(dtype=float)
-        where = f" in the training part of fold {self.model_id}"
-        self.data_scaler = Scaler.fit(values, tuple(self.prediction_columns), where)
 
 
 class MultiModel:

@@ -65,7 +65,7 @@ class Result:
     properties: dict[str, Estimate] | None
     validity: Trust | None
     model: dict[str, str | None]
-    """Which model answered: where it is, revision, fingerprint, commit and data hash."""
+    """Which model answered: where it is, revision, fingerprint, commits, image and data hash."""
 
     @property
     def ok(self) -> bool:
@@ -315,6 +315,8 @@ def _source(model: ResolvedModel) -> dict[str, str | None]:
         **place,
         "revision": model.revision,
         "fingerprint": model.fingerprint,
+        "hub_commit": model.commit,
         "commit": entry("code", "commit"),
+        "image": entry("code", "image"),
         "data_hash": entry("data", "hash"),
     }

@@ -5,9 +5,9 @@ Its front matter holds a ``model-index`` that Hugging Face's tools read; its tex
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,7 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from polyid.domain import UNSEEN_EDGE, UNSEEN_OUTSIDE, WORDS
 from polyid.errors import PolyIDError
 from polyid.properties import PROPERTIES
-from polyid.store import read_json
+from polyid.registry import read_json
+from trainer.plot_files import FOLDER, Caption, Kind, captions_in
 from trainer.record import Record, read_record
 
 CARD = "README.md"
@@ -51,7 +52,9 @@ def write_card(folder: Path, *, name: str = "polyid", licence: str = LICENCE) ->
     if not (folder / "metrics.json").is_file():
         raise PolyIDError(f"{folder} has no metrics.json: run `trainer evaluate` first.")
     gate = read_json(folder / "gate.json") if (folder / "gate.json").is_file() else None
-    text = render_card(record, read_json(folder / "metrics.json"), gate, name=name, licence=licence)
+    metrics = read_json(folder / "metrics.json")
+    plots = captions_in(folder, metrics) if metrics.get("properties") else []
+    text = render_card(record, metrics, gate, name=name, licence=licence, plots=plots)
     partial = folder / f".{CARD}.partial"
     partial.write_text(text, encoding="utf-8")
     return partial.replace(folder / CARD)
@@ -64,6 +67,7 @@ def render_card(
     *,
     name: str = "polyid",
     licence: str = LICENCE,
+    plots: Sequence[Caption] = (),
 ) -> str:
     """Render the card's text; see `write_card`.
 
@@ -73,6 +77,8 @@ def render_card(
         The content of ``metrics.json``; scores in the units it names.
     gate : mapping or None
         The content of ``gate.json``, None before the gate was asked.
+    plots : sequence of Caption
+        Those that stand in ``plots/`` beside the card.
     """
     if metrics.get("fingerprint") != record.fingerprint:
         raise PolyIDError(
@@ -109,6 +115,8 @@ def render_card(
         unseen_outside=UNSEEN_OUTSIDE,
         radius=_radius(record),
         licence=licence,
+        plots={kind: [p for p in plots if p.kind == kind] for kind in get_args(Kind)},
+        plots_folder=FOLDER,
     )
     return f"---\n{data.to_yaml()}\n---\n\n{body}"
 

@@ -1,5 +1,6 @@
 """What a run's record says about its surroundings: code commit, packages, machine."""
 
+import hashlib
 import os
 import platform
 import shutil
@@ -40,6 +41,12 @@ def git_state(folder: Path) -> tuple[str | None, bool | None]:
     return commit, None if status is None else bool(status)
 
 
+def dvc_md5(path: Path) -> str:
+    """MD5 of a file's bytes, 32 hexadecimal digits: the name by which DVC stores it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _md5).hexdigest()
+
+
 def image_digest() -> str | None:
     """Digest of the container image the run stands in, from ``IMAGE_DIGEST``."""
     return os.environ.get("IMAGE_DIGEST") or None
@@ -59,6 +66,10 @@ def hardware() -> HardwareRecord:
         memory_gb=round(memory / 1e9, 1),
         gpus=_gpus(),
     )
+
+
+def _md5() -> "hashlib._Hash":
+    return hashlib.md5(usedforsecurity=False)
 
 
 def _version(name: str) -> str | None:

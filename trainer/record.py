@@ -25,6 +25,7 @@ def _utc(value: datetime) -> datetime:
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Time = Annotated[datetime, AfterValidator(_utc)]
 
@@ -48,6 +49,8 @@ class DataRecord(_Strict):
     labels: dict[str, int]
     """Rows with a value, per property."""
     licence: str
+    md5: Md5 | None = None
+    """MD5 of the file's bytes: the name by which DVC stores it. None in older records."""
 
 
 class CodeRecord(_Strict):

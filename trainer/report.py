@@ -1,11 +1,11 @@
-"""The report of a run: ``report.html``, self-contained, ``report.md`` for a pull request, plots.
+"""The report of a run: ``report.html``, self-contained, and ``report.md`` for a pull request.
 
 Verdict first; then the scores beside both baselines, the floors and the champion; what changed;
 the plots; and the hashes that say where the numbers come from.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import jinja2
 import pandas as pd
 
 from polyid.properties import PROPERTIES
-from trainer import plots
+from trainer import plot_files, plots
 from trainer.champion import Champion
 from trainer.changes import flatten, label_changes, param_changes
 from trainer.gate import RANDOM_SPLIT_WARNING
@@ -54,9 +54,9 @@ def write_report(
     record: Mapping[str, Any] | None,
     champion: Champion | None = None,
     other_split: Mapping[str, Any] | None = None,
-    plots_url: str = "plots",
+    plots_url: str = plot_files.FOLDER,
 ) -> None:
-    """Write ``report.html``, ``report.md`` and ``plots/*.png`` into ``folder``.
+    """Write ``report.html`` and ``report.md`` into ``folder``.
 
     Parameters
     ----------
@@ -75,10 +75,10 @@ def write_report(
     other_split
         ``metrics.json`` of the same model on the other kind of folds: adds grouped against random.
     plots_url
-        Where ``report.md`` finds the plots: a relative folder, or an address.
+        Where ``report.md`` finds the plots: the folder of `trainer.plot_files`, or an address.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    sections = _sections(folder / "plots", metrics, predictions, history)
+    sections = _sections(plot_files.plots_of(metrics, predictions, history))
     context = _context(metrics, gate, predictions, params, record, champion, other_split)
     context |= {
         "sections": sections,
@@ -220,46 +220,19 @@ def _provenance(
     return {key: str(value) for key, value in lines.items() if value}
 
 
-def _sections(
-    folder: Path,
-    metrics: Mapping[str, Any],
-    predictions: pd.DataFrame,
-    history: pd.DataFrame | None,
-) -> list[dict[str, Any]]:
-    """Draw all plots into ``folder`` and return the sections that show them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    found = metrics["properties"]
-    parity = [
-        _draw(
-            folder,
-            f"parity-{name}",
-            _parity_alt(name, found[name]),
-            plots.parity,
-            predictions,
-            name,
-        )
-        for name in found
+def _sections(found: Sequence[plot_files.Plot]) -> list[dict[str, Any]]:
+    """Draw all plots, and return the sections that show them."""
+    return [
+        {
+            "id": id_,
+            "title": title,
+            "text": text,
+            "layout": layout,
+            "plots": [_draw(plot) for plot in found if plot.caption.kind == kind],
+        }
+        for kind, id_, title, text, layout in _SECTIONS
+        if any(plot.caption.kind == kind for plot in found)
     ]
-    sections = [
-        _section("parity", "Measured against predicted", _PARITY_TEXT, "grid", parity),
-    ]
-    if history is not None and len(history):
-        members = history["member"].nunique()
-        alt = f"Learning curves of {members} members over {history['epoch'].max()} epochs."
-        drawn = _draw(folder, "learning-curves", alt, plots.learning_curves, history)
-        text = "Loss per epoch of every member of the ensemble."
-        sections.append(_section("learning", "Learning curves", text, "single", [drawn]))
-    covered = {name: e["interval"] for name, e in found.items() if e.get("interval")}
-    if covered:
-        alt = "Interval coverage: " + "; ".join(
-            f"{PROPERTIES[name].title} {ratio(entry['coverage'])} of nominal {entry['level']}"
-            for name, entry in covered.items()
-        )
-        drawn = _draw(folder, "coverage", alt, plots.coverage, metrics)
-        sections.append(
-            _section("intervals", "Interval calibration", _COVER_TEXT, "single", [drawn])
-        )
-    return sections
 
 
 _PARITY_TEXT = (
@@ -272,24 +245,24 @@ _COVER_TEXT = (
 )
 
 
-def _section(id_: str, title: str, text: str, layout: str, drawn: list[Plot]) -> dict[str, Any]:
-    return {"id": id_, "title": title, "text": text, "layout": layout, "plots": drawn}
+_SECTIONS = (
+    ("parity", "parity", "Measured against predicted", _PARITY_TEXT, "grid"),
+    (
+        "learning",
+        "learning",
+        "Learning curves",
+        "Loss per epoch of every member of the ensemble.",
+        "single",
+    ),
+    ("coverage", "intervals", "Interval calibration", _COVER_TEXT, "single"),
+)
 
 
-def _parity_alt(name: str, entry: Mapping[str, Any]) -> str:
-    model, known = entry.get("model", {}), PROPERTIES[name]
-    return (
-        f"Predicted against measured values of {known.title} for {entry.get('n')} samples: MAE "
-        f"{number(model.get('mae'), known.unit)} {known.unit}, R² {ratio(model.get('r2'))}."
-    )
-
-
-def _draw(folder: Path, stem: str, alt: str, draw: Any, *arguments: Any) -> Plot:
-    """Draw a plot in both themes; the light one also goes to ``folder``."""
-    light, dark = (plots.png(draw(*arguments, theme)) for theme in (plots.LIGHT, plots.DARK))
-    (folder / f"{stem}.png").write_bytes(light)
-    encoded = [base64.b64encode(image).decode() for image in (light, dark)]
-    return Plot(f"{stem}.png", alt, *encoded)
+def _draw(plot: plot_files.Plot) -> Plot:
+    """Draw a plot in both themes."""
+    images = (plots.png(plot.draw(theme)) for theme in (plots.LIGHT, plots.DARK))
+    encoded = (base64.b64encode(image).decode() for image in images)
+    return Plot(plot.caption.file, plot.caption.alt, *encoded)
 
 
 def _markdown(value: object) -> str:

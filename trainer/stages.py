@@ -26,7 +26,8 @@ from trainer.fingerprint import params_hash
 from trainer.gate import Verdict, judge_folder
 from trainer.gates_config import Gates
 from trainer.plan import Plan
-from trainer.provenance import git_state, hardware, image_digest, package_versions
+from trainer.plot_files import plots_of, write_plots
+from trainer.provenance import dvc_md5, git_state, hardware, image_digest, package_versions
 from trainer.record import CodeRecord, DataRecord, FoldsRecord, Record, write_record
 from trainer.report import write_report
 from trainer.training.checkpoint import Arrays, CheckpointError
@@ -54,7 +55,8 @@ def evaluate_run(plan: Plan, groups: list[Group], say: Say) -> dict[str, Any]:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     _save_model(plan, frame, folds, groups, results, out)
-    _history(groups, results).to_csv(out / HISTORY, index=False)
+    history = _history(groups, results)
+    history.to_csv(out / HISTORY, index=False)
     folds.save(out / FOLDS)
 
     say("Comparing with the training polymers of each fold …")
@@ -78,6 +80,7 @@ def evaluate_run(plan: Plan, groups: list[Group], say: Say) -> dict[str, Any]:
         level=level,
     )
     write_json(out / METRICS, metrics)
+    write_plots(out, plots_of(metrics, table, history))
     Domain.fit(frame, plan.params.domain.radius, plan.properties).save(out / DOMAIN)
     return metrics
 
@@ -230,6 +233,7 @@ def _record(plan: Plan, verdict: Verdict) -> Record:
             rows=len(frame),
             labels={p: int(frame[p].notna().sum()) for p in plan.properties},
             licence=params.data.licence,
+            md5=dvc_md5(plan.data),
         ),
         code=CodeRecord(hash=plan.code_hash, commit=commit, dirty=dirty, image=image_digest()),
         params=params.plain(),

@@ -72,7 +72,9 @@ def test_every_field_of_an_answer(predictor, registry):
         "registry": str(registry),
         "revision": "v1.0.0",
         "fingerprint": "0123456789abcdef",
+        "hub_commit": None,
         "commit": "ab" * 20,
+        "image": None,
         "data_hash": "cd" * 32,
     }
 
@@ -246,7 +248,9 @@ def test_a_model_without_record_answers_without_origin(model_folder, tmp_path):
         "folder": str(folder),
         "revision": None,
         "fingerprint": None,
+        "hub_commit": None,
         "commit": None,
+        "image": None,
         "data_hash": None,
     }
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from polyid.checksums import CHECKSUMS
+from polyid.checksums import CHECKSUMS, TamperedError, verify, write_checksums
 from polyid.errors import PolyIDError
-from polyid.store import TamperedError, UnknownModelError, resolve, verify, write_checksums
+from polyid.registry import UnknownModelError
+from polyid.store import resolve
 
 A, B = "a1b2c3d4e5f60718", "a1b2ffffffffffff"
 
@@ -161,7 +162,7 @@ class TestResolve:
         release(registry, "v1.1.0", B)
         found = resolve(str(registry))
         assert (found.folder, found.revision) == (registry / "releases" / "v1.1.0", "v1.1.0")
-        assert (found.registry, found.fingerprint) == (registry, B)
+        assert (found.registry, found.fingerprint) == (str(registry), B)
         assert resolve(f"{registry}@v1.0.0").fingerprint == A
         found = resolve(f"{registry}@candidate/{A}")
         assert found.revision == f"candidate/{A}"
@@ -231,6 +232,7 @@ class TestResolve:
         with pytest.raises(PolyIDError, match="not YAML"):
             resolve(str(model))
 
-    def test_hub_address_says_what_to_do(self) -> None:
-        with pytest.raises(UnknownModelError, match="hf download ns/name"):
-            resolve("hf://ns/name@v1.0.0")
+    @pytest.mark.parametrize("address", ["hf://", "hf://name", "hf://a/b/c", "hf://a b/c@v1.0.0"])
+    def test_an_address_that_names_no_repository(self, address: str) -> None:
+        with pytest.raises(PolyIDError, match=r"Expected hf://namespace/name"):
+            resolve(address)

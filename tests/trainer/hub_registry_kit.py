@@ -7,7 +7,7 @@ from huggingface_hub import snapshot_download
 from registry_kit import Run
 
 from polyid.checksums import read_checksums, verify
-from polyid.store import read_json
+from polyid.registry import read_json
 from trainer.registry.hub import HubRegistry
 
 

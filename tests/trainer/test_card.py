@@ -1,5 +1,6 @@
 """The model card: what it says, and that Hugging Face's client reads it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,12 @@ def test_it_says_what_a_reader_needs(run: Run) -> None:
         "This model passed its gate",
         "| Glass transition | °C | 100 | 23.4 | 31.0 | 0.910 | 97.7 | 25.1 |",
         "| Glass transition | 90 % | 91.2 % | 93.6 °C |",
-        "polyid predict --model REGISTRY",
-        "MultiModel.from_pretrained",
-        f"candidate/{run.fingerprint}",
+        'polyid predict --model hf://namespace/name@v1.0.0 "CC(O)C(=O)O"',
+        "polyid predict --model registry@v1.0.0",
+        'polyid predict --model . "',
+        'MultiModel.from_pretrained("namespace/name", revision="v1.0.0")',
+        f'revision="candidate/{run.fingerprint}")',
+        'MultiModel.from_pretrained(".")',
         "licence: MIT",
         "GPa",
         "not billed",
@@ -79,6 +83,31 @@ def test_it_says_what_a_reader_needs(run: Run) -> None:
     assert "not honest" not in text
     assert "nfp None" not in text
     assert "None" not in text
+
+
+def test_the_hub_accepts_it(run: Run, hub_home: Path) -> None:
+    card = ModelCard.load(write_card(run.folder))
+    card.validate(repo_type="model")
+    card.content = card.content.replace("license: bsd-3-clause", "license: nobody-s")
+    with pytest.raises(ValueError, match="license"):
+        card.validate(repo_type="model")
+
+
+def test_it_shows_the_plots_that_are_there(run: Run) -> None:
+    assert "![" not in write_card(run.folder).read_text()
+    (run.folder / "plots").mkdir()
+    for name in ("parity-Density", "learning-curves", "coverage", "something-else"):
+        (run.folder / "plots" / f"{name}.png").write_bytes(b"\x89PNG")
+    text = write_card(run.folder).read_text()
+    shown = re.findall(r"^!\[(.{20,})\]\((.*)\)$", text, re.MULTILINE)
+    assert [file for _, file in shown] == [
+        "plots/parity-Density.png",
+        "plots/learning-curves.png",
+        "plots/coverage.png",
+    ]
+    assert "MAE 0.050 g/cm³" in shown[0][0]
+    assert text.index("How good it is") < text.index("parity-") < text.index("## Intervals")
+    assert text.index("## Intervals") < text.index("coverage.png") < text.index("## Intended use")
 
 
 def test_a_random_split_is_warned_of(run: Run) -> None:

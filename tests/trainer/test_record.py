@@ -114,6 +114,25 @@ def test_git_state(tmp_path: Path) -> None:
     assert provenance.git_state(tmp_path) == (commit, True)
 
 
+def test_the_name_by_which_dvc_stores_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_bytes(b"a,b\r\n1,2\r\n")
+    done = subprocess.run(["md5sum", path], capture_output=True, text=True, check=True)
+    assert provenance.dvc_md5(path) == done.stdout.split()[0]
+
+
+def test_older_records_have_no_md5(record: Record, tmp_path: Path) -> None:
+    path = write_record(record, tmp_path)
+    content = yaml.safe_load(path.read_text())
+    del content["data"]["md5"]
+    path.write_text(yaml.safe_dump(content))
+    assert read_record(path).data.md5 is None
+    content["data"]["md5"] = "e3aa81"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(RecordError, match=r"data\.md5"):
+        read_record(path)
+
+
 def test_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IMAGE_DIGEST", raising=False)
     assert provenance.image_digest() is None

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from registry_kit import UNITS, Run, tree, write_json
 
-from polyid.store import TamperedError, UnknownModelError, resolve
+from polyid.checksums import TamperedError
+from polyid.registry import UnknownModelError
+from polyid.store import resolve
 from trainer.record import Verdict, write_record
 from trainer.registry import LocalRegistry, NotPublishable, RegistryError
 

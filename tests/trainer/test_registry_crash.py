@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from registry_kit import Run, in_child, released_registry, require_sound
 
-from polyid.checksums import verify
-from polyid.store import TamperedError, resolve
+from polyid.checksums import TamperedError, verify
+from polyid.store import resolve
 from trainer.registry import LocalRegistry, NotPublishable, RegistryError
 
 #: What Python announces before it changes a file; the kill comes at one of these.

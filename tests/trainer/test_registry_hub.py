@@ -10,11 +10,11 @@ from hub_registry_kit import released, require_sound_hub, tags, titles
 from huggingface_hub import CommitOperationAdd, snapshot_download
 from registry_kit import Run, tree, write_json
 
-from polyid import store
-from polyid.checksums import write_checksums
+from polyid.checksums import TamperedError, write_checksums
 from polyid.hub import fetch, pin
 from polyid.hub_errors import HubError
-from polyid.store import TamperedError, UnknownModelError, resolve
+from polyid.registry import UnknownModelError, read_json
+from polyid.store import resolve
 from trainer.registry import NotPublishable, Registry, RegistryError, open_registry
 from trainer.registry.hub import HubRegistry
 
@@ -377,7 +377,7 @@ class TestRead:
         registry = released(repo, tmp_path / "run-a")
         hub.calls(clear=True)
         folder = registry.folder("v1.0.0", ["metrics.json", "not-there.txt"])
-        assert store.read_json(folder / "metrics.json")["split"] == "grouped"
+        assert read_json(folder / "metrics.json")["split"] == "grouped"
         assert not any("weights" in c["path"] for c in hub.calls())
 
     def test_a_truncated_download_is_not_taken_for_one(

@@ -32,6 +32,7 @@ def test_one_command_from_data_to_a_release(finished: Road) -> None:
     for name in ("parameters.json", "metrics.json", "predictions.parquet", "history.csv",
                  "record.yaml", "domain.json", "README.md", "folds.json", "gate.json",
                  "intervals.json", "checksums.json", "report.html", "report.md",
+                 f"plots/parity-{TG}.png", f"plots/parity-{TM}.png", "plots/learning-curves.png",
                  "model_fold_0/model.weights.h5", "model_fold_1/scaler.json"):  # fmt: skip
         assert (release / name).is_file(), name
     metrics = json.loads((release / "metrics.json").read_text())

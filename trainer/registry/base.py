@@ -84,10 +84,10 @@ class Event:
 class Registry(Protocol):
     """Candidates and releases. ``str()`` of one is the address that ``--registry`` takes.
 
-    A fingerprint may be shortened while it stays unique. Methods raise
-    `polyid.store.UnknownModelError` for what is not there, naming what is; `RegistryError` if the
-    registry cannot be read or written; `polyid.store.TamperedError` for what is not what its
-    checksums say.
+    A fingerprint may be shortened while it stays unique. Methods raise `UnknownModelError` of
+    `polyid.registry` for what is not there, naming what is; `RegistryError` if the registry cannot
+    be read or written; `TamperedError` of `polyid.checksums` for what is not what its checksums
+    say.
     """
 
     def candidates(self) -> list[Candidate]:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from polyid.checksums import CHECKSUMS, TamperedError, file_hash, read_checksums, scan, verify
-from polyid.store import read_json
+from polyid.registry import read_json
 from trainer.record import RECORD, read_record
 from trainer.registry.base import GATE, METRICS, NotPublishable, RegistryError, Release
 from trainer.registry.promotion import judged_against, parse_tag

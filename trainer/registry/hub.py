@@ -16,7 +16,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from polyid import hub
 from polyid.hub_errors import HubError, explained
-from polyid.store import FINGERPRINT, match_fingerprint
+from polyid.registry import FINGERPRINT, match_fingerprint
 from trainer.record import RECORD
 from trainer.registry import hub_state
 from trainer.registry.base import METRICS, RELEASE, Candidate, RegistryError, Release

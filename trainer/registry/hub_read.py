@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from polyid import hub
-from polyid.store import UnknownModelError, match_fingerprint, read_json
+from polyid.registry import UnknownModelError, match_fingerprint, read_json
 from trainer.registry import hub_state
 from trainer.registry.base import GATE, RELEASE, Candidate, Event, RegistryError, Release
 from trainer.registry.hub_state import Refs

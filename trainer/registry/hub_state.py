@@ -10,7 +10,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from polyid import hub
 from polyid.checksums import CHECKSUMS
 from polyid.hub_errors import explained
-from polyid.store import FINGERPRINT, TAG, read_json
+from polyid.registry import FINGERPRINT, TAG, read_json
 from trainer.registry.base import RELEASE, Event, RegistryError, Release
 from trainer.registry.promotion import parse_tag
 

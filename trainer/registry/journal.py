@@ -13,7 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from polyid.store import CURRENT, RELEASES, read_json, release_tags, verify
+from polyid.checksums import verify
+from polyid.registry import CURRENT, RELEASES, read_json, release_tags
 from trainer.registry.base import RELEASE, Event, RegistryError
 from trainer.registry.staging import write_whole
 

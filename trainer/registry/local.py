@@ -1,6 +1,6 @@
 """The registry in a local folder: candidates, their verdicts, releases, roll-back, history.
 
-The layout is in `polyid.store`, which reads it. Writers stand in line at ``.lock`` (the system
+The layout is in `polyid.registry`, which reads it. Writers stand in line at ``.lock`` (the system
 frees it when its holder dies), build in ``.staging/`` and rename; see `trainer.registry.staging`
 and `trainer.registry.journal` for what happens when one is killed.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from polyid.checksums import read_checksums, verify
-from polyid.store import (
+from polyid.registry import (
     CANDIDATES,
     FINGERPRINT,
     RELEASES,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from polyid.store import (
+from polyid.registry import (
     CANDIDATES,
     RELEASES,
     UnknownModelError,

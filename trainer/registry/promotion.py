@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from polyid.errors import PolyIDError
-from polyid.store import TAG, read_json
+from polyid.registry import TAG, read_json
 from trainer.record import Verdict, read_record
 from trainer.registry.base import METRICS, Candidate, Change, NotPublishable, Release
 
