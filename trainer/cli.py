@@ -220,6 +220,7 @@ def gate(
 def publish(
     data: Data = DATA,
     params: Params = PARAMS,
+    gates: GatesFile = GATES,
     registry: Registry = REGISTRY,
     candidate: Candidate = None,
     sets: Sets = None,
@@ -227,16 +228,26 @@ def publish(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done.")
     ] = False,
+    work: Work = WORK,
     json_: Json = False,
     out: Out = None,
 ) -> None:
-    """Release a candidate that passed; the old release stays if anything fails."""
+    """Release a candidate that passed; the old release stays if anything fails.
+
+    A candidate of --data and --params that passed against an older release is judged again first.
+    """
+    from trainer import publishing
     from trainer.plan import make_plan
     from trainer.registry import open_registry
 
-    chosen = candidate or make_plan(data, params, WORK, sets or ()).fingerprint
-    release = open_registry(registry).publish(chosen, version=version, dry_run=dry_run)
-    console_for(json_).print(
+    console = console_for(json_)
+    known = candidate is None or data.is_file()
+    plan = make_plan(data, params, work, sets or ()) if known else None
+    place, chosen = open_registry(registry), candidate or (plan.fingerprint if plan else "")
+    release = publishing.publish(
+        place, chosen, plan, gates, console, version=version, dry_run=dry_run
+    )
+    console.print(
         f"{release.tag} {release.status}: candidate {release.fingerprint}, {release.change} "
         f"({'; '.join(release.reasons)})"
     )

@@ -162,7 +162,7 @@ class Road:
             "train": ("data", "params", "work"),
             "evaluate": ("data", "params", "work"),
             "gate": ("data", "params", "gates", "registry", "work"),
-            "publish": ("data", "params", "registry"),
+            "publish": ("data", "params", "gates", "registry", "work"),
             "rollback": ("registry",),
             "list": ("registry",),
             "show": ("registry",),

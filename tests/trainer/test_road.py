@@ -206,3 +206,21 @@ def test_tacticity_and_both_splits(finished: Road, stereo_table: Path, tmp_path:
     assert f"{scores['properties'][TG]['model']['r2']:.2f}" in report
     assert said["metrics"]["split"] == "grouped"
     assert [p.name for p in (road.registry / "candidates").iterdir()] == [said["fingerprint"]]
+
+
+def test_a_verdict_that_was_overtaken_is_given_anew(walked: Road) -> None:
+    walked.registry.rename(walked.folder / "old")
+    other = ("--set", "training.epochs=50")
+    waiting = walked.answer("run", "--workers", "2", *other)
+    assert waiting["verdict"] == "pass"
+    assert walked.answer("run", "--publish")["release"] == "v1.0.0"
+    dry = walked.call("publish", "--dry-run", *other)
+    assert dry.returncode == 2
+    assert "passed against no champion, but the current release is v1.0.0" in (
+        " ".join(dry.stderr.split())
+    )
+    done = walked.call("publish", *other)
+    assert done.returncode == 0, done.stderr
+    assert "again, against v1.0.0" in " ".join(done.stdout.split())
+    gate = json.loads((walked.registry / "releases" / "v1.1.0" / "gate.json").read_text())
+    assert gate["champion"]["revision"] == "v1.0.0"
