@@ -1,1 +1,1 @@
-"""The inference Space: a web page and a REST API over `polyid`."""
+"""The inference service: predictions over HTTP, always at a known and tested model revision."""

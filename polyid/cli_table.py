@@ -58,6 +58,24 @@ def read_table(path: Path) -> Table:
         raise TableError(
             f"{path} is not text in UTF-8 (byte {error.start}); save it as CSV UTF-8."
         ) from error
+    return parse_table(text, path)
+
+
+def parse_table(text: str, path: Path) -> Table:
+    """Take CSV apart that has been read already.
+
+    Parameters
+    ----------
+    text
+        The file's text, without a byte-order mark.
+    path
+        What messages call it.
+
+    Raises
+    ------
+    TableError
+        If it is empty, separated otherwise, or has rows that do not fit its header.
+    """
     try:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = [(reader.line_num, cells) for cells in reader if any(c.strip() for c in cells)]

@@ -16,6 +16,7 @@ from polyid.fingerprints import similarity_matrix
 from polyid.folds import Folds
 from polyid.intervals import Intervals, cross_coverage
 from polyid.modelfiles import MemberFiles, save_member
+from polyid.reference import write_reference
 from polyid.scaling import Scaler
 from polyid.structures import build
 from trainer.baselines import fit_baselines
@@ -82,6 +83,7 @@ def evaluate_run(plan: Plan, groups: list[Group], say: Say) -> dict[str, Any]:
     write_json(out / METRICS, metrics)
     write_plots(out, plots_of(metrics, table, history))
     Domain.fit(frame, plan.params.domain.radius, plan.properties).save(out / DOMAIN)
+    write_reference(out, frame)
     return metrics
 
 
