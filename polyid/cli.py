@@ -71,9 +71,14 @@ class As(StrEnum):
     OLIGOMER = "oligomer"
 
 
-@app.callback()
-def _polyid() -> None:
-    """Make `predict` a command of its own, though it is the only one."""
+_IMPORT = """Turn an ensemble of the published package `polyid` 0.1.2 into a model folder.
+
+Its files are pickles. They are read as data, through a list of allowed names, and never run.
+
+`polyid import-legacy save_folder --out model --allow-pickle --property YoungMod=YoungMod:MPa`
+
+Then, from Python: `MultiModel.from_pretrained("model")`.
+"""
 
 
 @app.command(help=_PREDICT, no_args_is_help=True)
@@ -140,6 +145,35 @@ def predict(
     if failed:
         typer.echo(f"{failed} of {len(results)} could not be predicted.", err=True)
         raise typer.Exit(1)
+
+
+@app.command("import-legacy", help=_IMPORT, no_args_is_help=True)
+def import_legacy(
+    folder: Annotated[Path, typer.Argument(help="What the published package saved.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Model folder to make.")],
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Yes, read pickles, whose source you trust.")
+    ] = False,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--property",
+            metavar="COLUMN=NAME[:UNIT]",
+            help="What a column of the model is, and in which unit it was trained.",
+        ),
+    ] = None,
+    dp: Annotated[int, typer.Option(min=2, help="Monomer units of its training chains.")] = 18,
+) -> None:
+    """Parse, call, print."""
+    with _errors():
+        from polyid import legacy
+        from polyid.quiet import load_keras
+
+        given = dict(map(legacy.parse_column, columns or []))
+        if allow_pickle:
+            load_keras()
+        mm = legacy.import_legacy(folder, out, allow_pickle=allow_pickle, columns=given, dp=dp)
+    typer.echo(f"{len(mm.models)} members, {', '.join(mm.prediction_columns)}: {out}")
 
 
 def _wanted(

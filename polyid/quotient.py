@@ -5,25 +5,23 @@ colour after ``r - 1`` rounds of colour refinement hold exactly the same vector,
 one deterministic function of an element's own state and of the multiset of its neighbours' states.
 So each block needs one row per colour, and the number of elements of that colour
 (Weisfeiler and Leman 1968; Bollen et al., arXiv 2304.14793, for graph-level learning).
-
-Colours are 64-bit hashes. Two different colours of one polymer collide with a probability of
-about n²/2⁶⁵ per round: below 1e-12 for the largest chains (n ≈ 3000 directed edges).
+`polyid.refinement` finds the colours.
 """
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.int32]
-Hashes = NDArray[np.uint64]
+from polyid.refinement import refine
 
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
-_SOURCE = np.uint64(0x9E3779B97F4A7C15)
-_TARGET = np.uint64(0xD1B54A32D192ED03)
-_SELF = np.uint64(0x8CB92BA72F3D8DD7)
-_EDGE_SALT = np.uint64(0x2545F4914F6CDD1D)
+IntArray = NDArray[np.int32]
+
+#: Directed edges that are refined side by side: their colours fit the processor's cache, and many
+#: polymers share the fixed cost of a NumPy call.
+_BATCH = 40_000
 
 
 class Graph(NamedTuple):
@@ -78,126 +76,111 @@ class Quotient(NamedTuple):
     """Final class of each directed edge, shape ``(n_edges,)``."""
 
 
-class _Classes(NamedTuple):
-    first: NDArray[np.intp]
-    of: NDArray[np.intp]
-    size: NDArray[np.intp]
+#: Fields of one quotient that stand beside its blocks, and which elements or classes they count.
+TOP = {
+    "atom_token": "atoms/0",
+    "atom_count": "atoms/0",
+    "edge_token": "edges/0",
+    "edge_count": "edges/0",
+    "atom_class": "atoms",
+    "edge_class": "edges",
+}
 
 
-def _mix(h: Hashes) -> Hashes:
-    """Scramble 64-bit words (the finaliser of Steele et al.'s SplitMix, OOPSLA 2014)."""
-    h = (h ^ (h >> np.uint64(30))) * _MIX_1
-    h = (h ^ (h >> np.uint64(27))) * _MIX_2
-    return h ^ (h >> np.uint64(31))
+def rows(field: str) -> str:
+    """Name of the list of lengths that cuts a field of `Flat`."""
+    if field in TOP:
+        return TOP[field]
+    block, name = field.split(".")
+    return f"{'atoms' if name.startswith(('atom', 'out')) else 'edges'}/{block}"
 
 
-def _classes(h: Hashes) -> _Classes:
-    _, first, of, count = np.unique(h, return_index=True, return_inverse=True, return_counts=True)
-    return _Classes(first, of, count)
+class Flat(NamedTuple):
+    """Many quotients as one long array per field: as they are made, and as a file holds them."""
+
+    fields: Mapping[str, NDArray]
+    """`TOP`, and ``"r.name"`` for each field of block r, polymer after polymer."""
+    lengths: Mapping[str, NDArray]
+    """Rows of each polymer, ``(polymers,)``, by the names that `rows` gives."""
+    degree: NDArray
+    """Width of each polymer's ``out_edge``, ``(polymers,)``."""
 
 
-def _int(a: NDArray) -> IntArray:
-    return a.astype(np.int32, copy=False)
+def cut(flat: Flat, depth: int) -> list[Quotient]:
+    """Take quotients out of long arrays; they are views into them."""
+    bounds = {k: [0, *np.cumsum(v).tolist()] for k, v in flat.lengths.items()}
+    degree = flat.degree.tolist()
+
+    def parts(field: str) -> list[NDArray]:
+        values, at = flat.fields[field], bounds[rows(field)]
+        if values.ndim == 2:
+            return [values[i:j, :d] for (i, j), d in zip(pairwise(at), degree, strict=True)]
+        return [values[i:j] for i, j in pairwise(at)]
+
+    blocks = [
+        list(map(Block, *(parts(f"{r}.{name}") for name in Block._fields)))
+        for r in range(1, depth + 1)
+    ]
+    top = [parts(name) for name in TOP]
+    return [
+        Quotient(
+            **{name: each[i] for name, each in zip(TOP, top, strict=True)},
+            blocks=tuple(each[i] for each in blocks),
+        )
+        for i in range(len(degree))
+    ]
 
 
-def _out_edges(
-    graph: Graph, edges: _Classes, atoms: _Classes, starts: NDArray[np.intp]
-) -> tuple[IntArray, IntArray]:
-    """Edge classes that leave one representative of each atom class, with their numbers."""
-    degree = np.diff(starts)[atoms.first]
-    width = max(int(degree.max(initial=0)), 1)
-    slot = np.arange(width)
-    position = np.minimum(starts[atoms.first][:, None] + slot, max(len(graph.source) - 1, 0))
-    there = slot < degree[:, None]
-    nobody = len(edges.first)
-    classes = np.where(there, edges.of[position] if len(edges.of) else nobody, nobody)
-    classes.sort(axis=1)
-    # equal neighbours in the sorted row are merged into their first slot
-    fresh = np.ones_like(there)
-    fresh[:, 1:] = classes[:, 1:] != classes[:, :-1]
-    same = (classes[:, :, None] == classes[:, None, :]).sum(axis=2)
-    count = np.where(fresh & (classes < nobody), same, 0)
-    return _int(np.where(count > 0, classes, 0)), _int(count)
+def join(quotients: Sequence[Quotient]) -> Flat:
+    """Write quotients, at least one, one after the other: the opposite of `cut`."""
+    degree = np.array([max(b.out_edge.shape[1] for b in q.blocks) for q in quotients])
+    fields: dict[str, NDArray] = {}
+    lengths: dict[str, NDArray] = {}
+
+    def put(field: str, parts: list[NDArray]) -> None:
+        if parts[0].ndim == 2:
+            width = int(degree.max())
+            parts = [np.pad(p, ((0, 0), (0, width - p.shape[1]))) for p in parts]
+        fields[field] = np.concatenate(parts)
+        lengths.setdefault(rows(field), np.array([len(p) for p in parts]))
+
+    for name in TOP:
+        put(name, [getattr(q, name) for q in quotients])
+    for r in range(len(quotients[0].blocks)):
+        for name in Block._fields:
+            put(f"{r + 1}.{name}", [getattr(q.blocks[r], name) for q in quotients])
+    return Flat(fields, lengths, degree)
 
 
 def quotient(graph: Graph, depth: int) -> Quotient:
-    """Refine ``graph`` for ``depth`` message blocks.
+    """Refine one graph; see `quotients`."""
+    return quotients([graph], depth)[0]
+
+
+def quotients(graphs: Sequence[Graph], depth: int) -> list[Quotient]:
+    """Refine ``graphs`` for ``depth`` message blocks.
 
     Parameters
     ----------
-    graph : Graph
-        Edges in any order.
+    graphs : sequence of Graph
+        Edges in any order. A graph's result does not depend on the others.
     depth : int
         Number of message blocks of the model, at least 1.
 
     Returns
     -------
-    Quotient
+    list of Quotient
         Exact for every model whose blocks update edges from (edge, source, target, global) and
         then atoms from (atom, sum over leaving edges of a function of target and edge): PolyID's
         ``global100`` and its ``pm`` model alike.
     """
-    order = np.argsort(graph.source, kind="stable")
-    graph = Graph(graph.atom, graph.bond[order], graph.source[order], graph.target[order])
-    n_atoms = len(graph.atom)
-    starts = np.searchsorted(graph.source, np.arange(n_atoms + 1))
-    bonded = np.flatnonzero(np.diff(starts))
-
-    atom_hash = _mix(graph.atom.astype(np.uint64))
-    edge_hash = _mix(graph.bond.astype(np.uint64) + _EDGE_SALT)
-    atoms, edges = _classes(atom_hash), _classes(edge_hash)
-    first = Quotient(
-        _int(graph.atom[atoms.first]),
-        _int(atoms.size),
-        _int(graph.bond[edges.first]),
-        _int(edges.size),
-        (),
-        _int(atoms.of),
-        _int(edges.of),
-    )
-    blocks: list[Block] = []
-    stable = False
-    for _ in range(depth):
-        if stable:
-            # nothing splits any more: the same classes again, each its own parent
-            last = blocks[-1]
-            blocks.append(
-                last._replace(
-                    edge_parent=np.arange(len(last.edge_count), dtype=np.int32),
-                    edge_source=_int(atoms.of[graph.source[edges.first]]),
-                    edge_target=_int(atoms.of[graph.target[edges.first]]),
-                    atom_parent=np.arange(len(last.atom_count), dtype=np.int32),
-                )
-            )
-            continue
-        old_atoms, old_edges = atoms, edges
-        edge_hash = _mix(
-            edge_hash * _SELF
-            + _mix(atom_hash[graph.source] * _SOURCE)
-            + _mix(atom_hash[graph.target] * _TARGET)
-        )
-        edges = _classes(edge_hash)
-        leaving = np.zeros(n_atoms, dtype=np.uint64)
-        if len(bonded):
-            leaving[bonded] = np.add.reduceat(_mix(edge_hash * _TARGET), starts[bonded])
-        atom_hash = _mix(atom_hash * _SELF + leaving)
-        atoms = _classes(atom_hash)
-        out_edge, out_count = _out_edges(graph, edges, atoms, starts)
-        blocks.append(
-            Block(
-                _int(old_edges.of[edges.first]),
-                _int(old_atoms.of[graph.source[edges.first]]),
-                _int(old_atoms.of[graph.target[edges.first]]),
-                _int(edges.size),
-                _int(old_atoms.of[atoms.first]),
-                _int(atoms.size),
-                out_edge,
-                out_count,
-            )
-        )
-        stable = len(atoms.first) == len(old_atoms.first) and len(edges.first) == len(
-            old_edges.first
-        )
-    edge_class = np.empty(len(order), dtype=np.int32)
-    edge_class[order] = edges.of
-    return first._replace(blocks=tuple(blocks), atom_class=_int(atoms.of), edge_class=edge_class)
+    found: list[Quotient] = []
+    batch: list[Graph] = []
+    size = 0
+    for graph in graphs:
+        if batch and size + len(graph.bond) > _BATCH:
+            found += cut(Flat(*refine(batch, depth)), depth)
+            batch, size = [], 0
+        batch.append(graph)
+        size += len(graph.bond)
+    return found + (cut(Flat(*refine(batch, depth)), depth) if batch else [])

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from rdkit import Chem, rdBase
+from rdkit.Chem import rdqueries
 
 from polyid.errors import SmilesError
 
@@ -25,6 +26,11 @@ _BONDS = {
     Chem.BondType.AROMATIC,
 }
 _ATOM_TOKEN = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFIbcnops*]")
+#: An atom of hydrogen, of any isotope or charge.
+_HYDROGEN = re.compile(r"\[\d*H(?![a-z])")
+#: Printable, without blanks and '>'.
+_PLAIN = re.compile(r"[!-=?-~]*")
+_RADICAL = rdqueries.NumRadicalElectronsGreaterQueryAtom(0)
 _POSITION = re.compile(r"around position (\d+)")
 _TIME_STAMP = re.compile(r"^\[\d\d:\d\d:\d\d\] ", re.MULTILINE)
 
@@ -75,14 +81,15 @@ def parse(smiles: str) -> Chem.Mol:
             raise SmilesError(_chemistry_message(text, problems[0] if problems else None))
         if any(mark in text for mark in "@/\\"):
             Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
-        if "H]" in text:
+        if _HYDROGEN.search(text):
             mol = Chem.RemoveHs(mol)
-    # without brackets or * there is nothing to look for, and a loop over atoms is slow
-    for atom in mol.GetAtoms() if "[" in text or "*" in text else ():
+    # a loop over atoms is slow: look only where there can be something to find
+    for atom in mol.GetAtoms() if ":" in text or "*" in text else ():
         atom.SetAtomMapNum(0)
         if atom.GetAtomicNum() == 0:
             atom.SetIsotope(0)
-        if atom.GetAtomicNum() == 6 and atom.GetNumRadicalElectrons():
+    for atom in mol.GetAtomsMatchingQuery(_RADICAL) if "[" in text else ():
+        if atom.GetAtomicNum() == 6:
             raise SmilesError(
                 f"{shorten(text)}: a carbon in square brackets lacks hydrogens; "
                 "write C, or [CH2] with the hydrogens it has."
@@ -130,6 +137,8 @@ def _checked_text(smiles: object) -> str:
             f"{shorten(text)} has {len(text)} characters; at most {MAX_CHARACTERS} are read. "
             "Give a repeat unit with two * or the monomers instead of a long chain."
         )
+    if _PLAIN.fullmatch(text) and text.count("(") <= MAX_DEPTH:
+        return text  # the search for the fault below is slow
     depth = 0
     for position, character in enumerate(text, start=1):
         depth += (character == "(") - (character == ")")

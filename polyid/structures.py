@@ -8,14 +8,15 @@ from typing import NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 from rdkit import rdBase
 
 from polyid.graphs import features
-from polyid.quotient import Block, Graph, Quotient, quotient
+from polyid.quotient import Flat, Graph, Quotient, cut, join, quotients
 from polyid.vocabulary import Vocabulary
 
 #: Part of every cache key: raise it when features or refinement change.
-VERSION = 1
+VERSION = 2
 
 
 class Structures(NamedTuple):
@@ -63,7 +64,7 @@ def build(
         if progress is not None:
             progress(i + 1, len(known))
     vocabulary = vocabulary or Vocabulary.learn(described)
-    refined = [quotient(vocabulary.encode(one), depth) for one in described]
+    refined = quotients([vocabulary.encode(one) for one in described], depth)
     made = Structures(vocabulary, [refined[i] for i in index])
     if path is not None:
         _save(path, made, refined, index)
@@ -75,27 +76,17 @@ def graph(smiles: str, vocabulary: Vocabulary) -> Graph:
     return vocabulary.encode(features(smiles))
 
 
-_BLOCK = Block._fields
-_WANTED = {"index", "atom_vocabulary", "bond_vocabulary"}
-_TOP = ("atom_token", "atom_count", "edge_token", "edge_count", "atom_class", "edge_class")
-
-
 def _save(path: Path, made: Structures, refined: list[Quotient], index: list[int]) -> None:
-    """Write all arrays of one kind as one long array with its cuts."""
-    arrays: dict[str, np.ndarray] = {"index": np.array(index)}
-    depth = len(refined[0].blocks) if refined else 0
-
-    def put(name: str, parts: list[np.ndarray]) -> None:
-        arrays[f"{name}.shape"] = np.array([p.shape for p in parts])
-        arrays[name] = np.concatenate([p.ravel() for p in parts])
-
-    for name in _TOP:
-        put(name, [getattr(q, name) for q in refined])
-    for r in range(depth):
-        for name in _BLOCK:
-            put(f"{r}.{name}", [getattr(q.blocks[r], name) for q in refined])
-    arrays["atom_vocabulary"] = np.array(list(made.vocabulary.atom), dtype=str)
-    arrays["bond_vocabulary"] = np.array(list(made.vocabulary.bond), dtype=str)
+    """Write all arrays of one kind as one long array, and the rows of each polymer."""
+    flat = join(refined)
+    arrays = {
+        "index": np.array(index),
+        "degree": flat.degree,
+        "atom_vocabulary": np.array(list(made.vocabulary.atom), dtype=str),
+        "bond_vocabulary": np.array(list(made.vocabulary.bond), dtype=str),
+        **{f"field/{name}": _small(values) for name, values in flat.fields.items()},
+        **{f"rows/{name}": values for name, values in flat.lengths.items()},
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(f".{os.getpid()}.tmp.npz")
     try:
@@ -105,32 +96,28 @@ def _save(path: Path, made: Structures, refined: list[Quotient], index: list[int
         fresh.unlink(missing_ok=True)
 
 
+def _small(values: NDArray) -> NDArray:
+    """Half the bytes to write, read and check, where they hold the numbers."""
+    return values.astype(np.uint16) if values.max(initial=0) < 2**16 else values
+
+
 def _load(path: Path, depth: int) -> Structures | None:
     """Read what `_save` wrote; None if the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {name: data[name] for name in data.files}
-        if not set(arrays) >= _WANTED:
-            return None
     except (OSError, ValueError, EOFError, BadZipFile):
         return None
+    if not set(arrays) >= {"index", "degree", "atom_vocabulary", "bond_vocabulary"}:
+        return None
 
-    def get(name: str) -> list[np.ndarray]:
-        shapes, flat = arrays[f"{name}.shape"], arrays[name]
-        cuts = np.cumsum([int(np.prod(s)) for s in shapes])[:-1]
-        return [p.reshape(s) for p, s in zip(np.split(flat, cuts), shapes, strict=True)]
+    def under(head: str) -> dict[str, NDArray]:
+        return {k.removeprefix(head): v for k, v in arrays.items() if k.startswith(head)}
 
-    top = {name: get(name) for name in _TOP}
-    blocks = [{name: get(f"{r}.{name}") for name in _BLOCK} for r in range(depth)]
-    refined = [
-        Quotient(
-            **{name: top[name][i] for name in _TOP},
-            blocks=tuple(Block(**{name: b[name][i] for name in _BLOCK}) for b in blocks),
-        )
-        for i in range(len(top["atom_token"]))
-    ]
+    fields = {name: values.astype(np.int32) for name, values in under("field/").items()}
+    refined = cut(Flat(fields, under("rows/"), arrays["degree"]), depth)
     vocabulary = Vocabulary(
         {str(t): i + 2 for i, t in enumerate(arrays["atom_vocabulary"])},
         {str(t): i + 2 for i, t in enumerate(arrays["bond_vocabulary"])},
     )
-    return Structures(vocabulary, [refined[i] for i in arrays["index"]])
+    return Structures(vocabulary, [refined[i] for i in arrays["index"].tolist()])

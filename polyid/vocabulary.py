@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyid.errors import PolyIDError
 from polyid.graphs import Features
@@ -29,9 +30,9 @@ class Vocabulary:
         """Give features numbers in the order in which they come."""
         found = cls()
         for one in many:
-            for text in one.atom:
+            for text in one.atom_kinds:
                 found.atom.setdefault(text, len(found.atom) + UNKNOWN + 1)
-            for text in one.bond:
+            for text in one.bond_kinds:
                 found.bond.setdefault(text, len(found.bond) + UNKNOWN + 1)
         return found
 
@@ -47,8 +48,8 @@ class Vocabulary:
 
     def encode(self, features: Features) -> Graph:
         """Tokens and directed edges of one polymer."""
-        atom = np.array([self.atom.get(t, UNKNOWN) for t in features.atom], dtype=np.int32)
-        bond = np.array([self.bond.get(t, UNKNOWN) for t in features.bond], dtype=np.int32)
+        atom = _tokens(self.atom, features.atom_kinds)[features.atom_kind]
+        bond = _tokens(self.bond, features.bond_kinds)[features.bond_kind]
         begin, end = features.ends[:, 0], features.ends[:, 1]
         return Graph(
             atom,
@@ -60,14 +61,14 @@ class Vocabulary:
     def unknown(self, features: Features) -> list[str]:
         """Features of one polymer that training never saw."""
         return sorted(
-            {t for t in features.atom if t not in self.atom}
-            | {t for t in features.bond if t not in self.bond}
+            {t for t in features.atom_kinds if t not in self.atom}
+            | {t for t in features.bond_kinds if t not in self.bond}
         )
 
     def unknown_elements(self, features: Features) -> list[str]:
         """Elements of one polymer that training never saw."""
         known = {_element(t) for t in self.atom}
-        return sorted({_element(t) for t in features.atom} - known)
+        return sorted({_element(t) for t in features.atom_kinds} - known)
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -82,6 +83,10 @@ class Vocabulary:
             return cls(dict(data["atom"]), dict(data["bond"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PolyIDError(f"{path} is no token vocabulary: {error}") from error
+
+
+def _tokens(known: dict[str, int], kinds: list[str]) -> NDArray[np.int32]:
+    return np.array([known.get(text, UNKNOWN) for text in kinds], dtype=np.int32)
 
 
 def _element(text: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyid import quotient as module
+from polyid import refinement as module
 from polyid.graphs import features
 from polyid.quotient import Graph, Quotient, quotient
 from polyid.structures import graph as graph_of
