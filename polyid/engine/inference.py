@@ -102,10 +102,9 @@ def _batches(quotients: Sequence[Quotient], members: int) -> Iterator[list[int]]
     order = np.argsort(-largest, kind="stable").tolist()
     start = 0
     while start < len(order):
-        room = min(BATCH, BUDGET // (members * int(largest[order[start]])), len(order) - start)
-        batch = 1 << max(room - 1, 0).bit_length()
-        if batch > room and room < len(order) - start:
-            batch //= 2
+        room = max(1, min(BATCH, BUDGET // (members * int(largest[order[start]]))))
+        left = len(order) - start
+        batch = min(1 << room.bit_length() - 1, 1 << (left - 1).bit_length())
         rows = order[start : start + batch]
         start += batch
         yield rows + rows[-1:] * (batch - len(rows))
