@@ -56,7 +56,7 @@ class Worker:
         worker = cls(process)
         try:
             await worker.answer(START_SECONDS)
-        except BaseException:
+        except BaseException:  # cancelled, too: no worker is left behind, nothing is swallowed
             await worker.kill()
             raise
         return worker
@@ -72,7 +72,7 @@ class Worker:
         except (BrokenPipeError, ConnectionResetError):
             await self.kill()
             raise WorkerDiedError from None
-        except BaseException:
+        except BaseException:  # cancelled, too: its answer would be taken for the next one's
             await self.kill()
             raise
 

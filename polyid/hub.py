@@ -144,13 +144,10 @@ def read_file(repo: str, commit: str, name: str) -> Path | None:
             return None
 
 
-def is_unfinished(repo: str, tag: str, release: Path) -> bool:
-    """Whether ``main`` names a release whose tag is missing, or belongs to another release."""
-    try:
-        tagged = read_file(repo, _commit(repo, tag), RELEASE)
-    except RevisionNotFoundError:
-        return True
-    return tagged is None or read_json(tagged) != read_json(release)
+def same_release(repo: str, commit: str, release: Path) -> bool:
+    """Whether a tag's commit holds the release that ``release.json`` of ``main`` describes."""
+    tagged = read_file(repo, commit, RELEASE)
+    return tagged is not None and read_json(tagged) == read_json(release)
 
 
 def _current(repo: str) -> Pinned:
@@ -165,11 +162,19 @@ def _current(repo: str) -> Pinned:
         return Pinned(repo, head, head)  # one model, without a registry around it
     content = read_json(release)
     tag = str(content.get("tag"))
-    if is_unfinished(repo, tag, release):
+    if not _is_published(repo, tag, release):
         tag = str(content.get("previous"))
     if not TAG.fullmatch(tag):
         raise UnknownModelError(_unknown(repo, None))
     return Pinned(repo, tag, _commit(repo, tag))
+
+
+def _is_published(repo: str, tag: str, release: Path) -> bool:
+    """Whether the tag stands that ``main`` names, and at that release."""
+    try:
+        return same_release(repo, _commit(repo, tag), release)
+    except RevisionNotFoundError:
+        return False
 
 
 def _commit(repo: str, revision: str) -> str:

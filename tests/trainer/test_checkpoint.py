@@ -1,16 +1,14 @@
 """Checkpoints are whole or absent, whatever happens to the process or the disk."""
 
-import contextlib
 import os
 import resource
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from disk_kit import fill, mounted
 from registry_kit import in_child, tree
 
 from trainer.training import checkpoint
@@ -138,28 +136,10 @@ def test_a_limit_on_file_size_is_said(tmp_path: Path) -> None:
     assert tree(folder) == before
 
 
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("cannot mount a small disk here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill(path: Path) -> None:
-    with path.open("wb", buffering=0) as handle, contextlib.suppress(OSError):
-        while True:
-            handle.write(bytes(512))
-
-
 @pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
 def test_a_full_disk(tmp_path: Path, share: float) -> None:
     """Whether the arrays do not fit, or only their checksum does not."""
-    with small_disk(tmp_path / "disk", "1m") as disk:
+    with mounted(tmp_path / "disk", "size=1m") as disk:
         checkpoint.save(disk / "run", 1, arrays(1, 50_000))
         before = tree(disk / "run")
         fill(disk / "filler")
@@ -175,7 +155,7 @@ def test_a_full_disk(tmp_path: Path, share: float) -> None:
 
 
 def test_a_read_only_disk(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", "1m") as disk:
+    with mounted(tmp_path / "disk", "size=1m") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         with pytest.raises(CheckpointError, match="Read-only file system"):
             checkpoint.save(disk / "run", 1, arrays(1))

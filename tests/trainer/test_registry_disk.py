@@ -1,16 +1,14 @@
 """The registry on disks that are full, small, read-only or forbidden."""
 
-import contextlib
 import os
 import resource
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from disk_kit import fill, mounted
 from registry_kit import Run, in_child, released_registry, require_sound, tree
 
 from polyid.store import resolve
@@ -20,26 +18,6 @@ from trainer.registry import LocalRegistry, RegistryError
 @pytest.fixture
 def released(tmp_path: Path) -> LocalRegistry:
     return released_registry(tmp_path)
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """Mount a small disk in memory, which needs root."""
-    folder.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("cannot mount a small disk here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill(path: Path) -> None:
-    """Write until the disk is full."""
-    with path.open("wb", buffering=0) as handle, contextlib.suppress(OSError):
-        while True:
-            handle.write(bytes(512))
 
 
 class TestDisk:

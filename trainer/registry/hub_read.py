@@ -111,12 +111,8 @@ class HubReader:
             return Main(head, refs, None)
         said = hub_state.release_from(path, self.repo, head)
         tag = said.tag
-        if tag not in refs.tags or not self._same_release(refs.tags[tag], path):
+        if tag not in refs.tags or not hub.same_release(self.repo, refs.tags[tag], path):
             tag = said.previous or ""
         if tag not in refs.tags:
             return Main(head, refs, None)
         return Main(head, refs, hub_state.read_release(self.repo, tag, refs.tags[tag]))
-
-    def _same_release(self, commit: str, release: Path) -> bool:
-        tagged = hub.read_file(self.repo, commit, RELEASE)
-        return tagged is not None and read_json(tagged) == read_json(release)
