@@ -1,0 +1,88 @@
+"""``trainer ci``: the verbs of the workflows in ``.github/``, each one step of a job."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainer.cli_options import (
+    DATA,
+    NO,
+    PARAMS,
+    REGISTRY,
+    WORK,
+    Data,
+    Params,
+    Registry,
+    Work,
+)
+
+app = typer.Typer(
+    name="ci",
+    no_args_is_help=True,
+    help="The steps of the workflows in .github/; they write outputs for the steps after them.",
+)
+
+
+@app.command()
+def recipe(
+    out: Annotated[Path, typer.Argument(help="File to write.")],
+    params: Params = PARAMS,
+    changes: Annotated[
+        str, typer.Option(help="Keys to change, with spaces between them: training.epochs=5 …")
+    ] = "",
+) -> None:
+    """Write a recipe with changes as one file, which the steps after this one read."""
+    from trainer.ci.recipe import write_recipe
+
+    write_recipe(params, changes.split(), out)
+
+
+@app.command()
+def standing(
+    data: Data = DATA,
+    params: Params = PARAMS,
+    registry: Registry = REGISTRY,
+    work: Work = WORK,
+    planned: Annotated[
+        bool, typer.Option("--planned", help="Only say what there is; never fail.")
+    ] = False,
+) -> None:
+    """Say where the model of this commit stands, and give fingerprint, verdict and publish.
+
+    Exits 1 where the model was trained and failed its gate, or was never judged.
+    """
+    from trainer.ci import outputs
+    from trainer.ci import standing as place
+    from trainer.plan import make_plan
+    from trainer.registry import open_registry
+
+    fingerprint = make_plan(data, params, work).fingerprint
+    found = place.standing(open_registry(registry), fingerprint)
+    outputs.notice("gate", found.text)
+    outputs.set_outputs(
+        fingerprint=fingerprint,
+        verdict="planned" if planned else found.verdict,
+        publish="true" if found.publishable else "false",
+    )
+    if not planned and found.verdict not in ("pass", "inconclusive"):
+        raise typer.Exit(NO)
+
+
+@app.command()
+def tag(
+    commit: Annotated[str, typer.Option(help="Commit that the release was made from.")],
+    registry: Registry = REGISTRY,
+) -> None:
+    """Tag the git commit of the release that is current, and give its tag and revision."""
+    from polyid.errors import PolyIDError
+    from trainer.ci import outputs
+    from trainer.ci.tags import tag_commit
+    from trainer.registry import open_registry
+
+    release = open_registry(registry).current()
+    if release is None:
+        raise PolyIDError(f"{registry} has no release to tag. Run `trainer publish` first.")
+    name = tag_commit(release.tag, commit)
+    outputs.notice("publish", f"{release.tag} is current: {release.address} (git tag {name}).")
+    outputs.set_outputs(tag=release.tag)
