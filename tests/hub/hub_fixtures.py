@@ -39,6 +39,7 @@ DEFAULTS = {
     "space_lag_seconds": 0.05,
     "free_account": False,
     "no_credit": False,
+    "no_machine": False,
 }
 
 

@@ -225,7 +225,8 @@ class Hub:
 
         ``multipart_over`` (bytes from which an upload goes in parts), ``page`` (commits of a page),
         ``oidc_seconds``, ``space_seconds`` (of each stage), ``space_lag_seconds``, and
-        ``free_account`` and ``no_credit`` (402 for Spaces and jobs).
+        ``free_account`` and ``no_credit`` (402 for Spaces and jobs), ``no_machine`` (jobs stay in
+        SCHEDULING while it is set).
         """
         self.control("settings", **values)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,10 @@ class Job:
             except ProcessLookupError:
                 return
 
-    def run(self, extra: dict[str, str]) -> None:
+    def run(self, extra: dict[str, str], held: Callable[[], bool]) -> None:
         """Run the command, at most ``attempts`` times, and keep what it prints."""
+        while held() and self.stage not in ENDED:
+            time.sleep(0.02)
         spec = self.spec
         limit = float(spec.get("timeoutSeconds") or DEFAULT_TIMEOUT)
         clock = threading.Timer(limit, self.finish, ("ERROR", f"Job timeout after {limit:g} s"))
@@ -150,15 +153,15 @@ class Job:
 class Jobs:
     """All jobs of a server."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, held: Callable[[], bool]) -> None:
+        self.root, self.held = root, held
         self.by_id: dict[str, Job] = {}
 
     def start(self, owner: str, spec: dict[str, Any], by: dict, extra: dict[str, str]) -> Job:
         number = secrets.token_hex(12)
         job = Job(number, owner, spec, by, self.root / number)
         self.by_id[number] = job
-        threading.Thread(target=job.run, args=(extra,), daemon=True).start()
+        threading.Thread(target=job.run, args=(extra, self.held), daemon=True).start()
         return job
 
     def close(self) -> None:

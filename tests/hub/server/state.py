@@ -53,11 +53,11 @@ class State:
         self.root, self.endpoint, self.cdn = root, endpoint, cdn
         self.tokens = Tokens()
         self.publishers = Publishers()
-        self.jobs = Jobs(root / "jobs")
         self.secret = secrets.token_bytes(16)
         self.repos: dict[tuple[str, str], Repo] = {}
         self.lock = threading.RLock()
         self.settings: dict[str, Any] = {"multipart_over": None, "page": 50}
+        self.jobs = Jobs(root / "jobs", lambda: bool(self.settings.get("no_machine")))
         self._trash = itertools.count()
 
     def folder(self, kind: str, repo_id: str) -> Path:
