@@ -93,8 +93,8 @@ class HubJobs:
                 if failures > _RECONNECTS:
                     raise TargetError(
                         f"The log of job {handle.id} cannot be read ({type(error).__name__}); the "
-                        f"job itself goes on. Read it at {handle.url}, or with `trainer logs "
-                        f"--target hf-jobs {handle.fingerprint}`."
+                        f"job itself goes on. Read it at {handle.url}, or with `hf jobs logs "
+                        f"{handle.id}`."
                     ) from None
                 time.sleep(min(0.2 * 2**failures, 20.0))
             else:
