@@ -231,13 +231,26 @@ class Hub:
         self.control("settings", **values)
 
     def space(
-        self, repo_id: str, *, stage: str | None = None, ends: str | None = None
+        self,
+        repo_id: str,
+        *,
+        stage: str | None = None,
+        ends: str | None = None,
+        command: list[str] | None = None,
+        cwd: Path | None = None,
     ) -> dict[str, Any]:
-        """Force a Space's stage now, or how its next walk ends (``BUILD_ERROR``...).
+        """Force a Space's stage now, how its next walk ends (``BUILD_ERROR``...), or what runs in it.
 
-        Returns what the application would see: variables, secrets with values, ``sha``.
+        With ``command`` every start (push, restart, change of settings) from now on runs it in
+        ``cwd``, with the Space's variables and secrets and ``PORT``; ``domains`` of the runtime
+        names its address.
+
+        Returns what the application would see: variables, secrets with values, ``sha``; and the
+        ``folder`` with the home of each start, numbered from 0 and with its ``log.txt``.
         """
-        return self.control("space", repo_id=repo_id, stage=stage, ends=ends)
+        folder = str(cwd) if cwd else None
+        more = {"stage": stage, "ends": ends, "command": command, "cwd": folder}
+        return self.control("space", repo_id=repo_id, **more)
 
     def folder(self, repo_id: str, repo_type: str = "model") -> Path:
         """The bare git repository behind a name."""

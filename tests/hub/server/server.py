@@ -102,8 +102,7 @@ class Control:
         if name == "settings":
             return self.state.settings.update(args)
         if name == "space":
-            space = self.state.repos["spaces", args["repo_id"]].space
-            return space.told(args.get("stage"), args.get("ends"))
+            return self.state.told_space(**args)
         if name == "trust":
             return self.state.publishers.trusted.append(oidc.Publisher(**args))
         if name == "ci_job":
@@ -151,7 +150,7 @@ async def _main(root: Path) -> None:
             answer = {"error": traceback.format_exc()}
         print(json.dumps(answer), flush=True)
     await door.shut()
-    state.jobs.close()
+    state.close()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Spaces: stages that pass with time, hardware, variables, secrets, volumes, logs.
 
-No application runs. A push, restart or change of settings starts a walk through stages; each lasts
-``space_seconds`` of the server's settings, and the stage before the change is still shown for
-``space_lag_seconds`` (a client that trusts the first RUNNING after a push is caught by that).
+A push, restart or change of settings starts a walk through stages; each lasts ``space_seconds`` of
+the server's settings, and the stage before the change is still shown for ``space_lag_seconds`` (a
+client that trusts the first RUNNING after a push is caught by that). No application runs unless the
+Space was given a command: then a process is replaced on the way, and RUNNING is what it has become.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import hardware
 import sse
+from space_process import Application
 from starlette.responses import JSONResponse, Response
 from wire import Call, RefusalError, route, stamp
 
@@ -53,6 +55,7 @@ class Space:
     volumes: list[dict[str, Any]] | None = None
     logs: dict[str, list[dict[str, str]]] = field(default_factory=lambda: {"run": [], "build": []})
     ends: str = "RUNNING"
+    application: Application | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
@@ -75,6 +78,8 @@ class Space:
         with self.lock:
             past = [row for row in self.walk if row[0] <= now]
             _, stage, sha = past[-1]
+            if stage == "RUNNING" and self.application is not None:
+                stage = self.application.stage() if len(past) == len(self.walk) else stage
             if stage in {"RUNNING", "RUNTIME_ERROR"}:
                 self.current, self.sha = self.requested, sha
             return stage
@@ -82,12 +87,20 @@ class Space:
     def go(self, *stages: str, sha: str | None = None) -> None:
         """Leave the present stage after the lag, then pass through ``stages``."""
         now = self.stage()
-        start = time.monotonic() + float(self.times.get("space_lag_seconds", 0.05))
-        step = float(self.times.get("space_seconds", 0.1))
+        lag = float(self.times.get("space_lag_seconds", 0.05))
+        start, step = time.monotonic() + lag, float(self.times.get("space_seconds", 0.1))
         with self.lock:
             rows = [(0.0, now, self.sha)]
             rows += [(start + i * step, stage, sha) for i, stage in enumerate(stages)]
             self.walk = rows
+            if self.application is not None:
+                builds = sum(stage.endswith("BUILDING") for stage in stages)
+                runs = stages[-1] == "RUNNING"
+                self.application.replace(self.settings(), lag + builds * step, runs)
+
+    def settings(self) -> dict[str, str]:
+        """What the application finds in its environment."""
+        return {key: row["value"] for key, row in self.variables.items()} | self.secret_values
 
     def rebuild(self, oid: str) -> None:
         """What a push to main starts; it ends as :attr:`ends` says."""
@@ -134,8 +147,15 @@ class Space:
         self.ends = ends or self.ends
         if stage:
             self.walk = [(0.0, stage, self.sha)]
+            if self.application is not None and stage != "RUNNING":
+                self.application.stop()
         variables = {key: row["value"] for key, row in self.variables.items()}
         return {"variables": variables, "secrets": self.secret_values, "sha": self.sha}
+
+    def domains(self) -> list[dict[str, Any]]:
+        if self.application is None:
+            return []
+        return [{"domain": self.application.domain, "isCustom": False, "stage": "READY"}]
 
     def runtime(self) -> dict[str, Any]:
         stage = self.stage()
@@ -147,7 +167,7 @@ class Space:
             "gcTimeout": self.sleep,
             "replicas": {"current": 0 if paused else 1, "requested": 1},
             "devMode": False,
-            "domains": [],
+            "domains": self.domains(),
             "sha": self.sha,
         }
         if self.volumes is not None:
@@ -195,6 +215,8 @@ def pause(call: Call) -> Response:
     space = _at(call)
     with space.lock:
         space.walk = [(0.0, "PAUSED", space.sha)]
+        if space.application is not None:
+            space.application.stop()
     return JSONResponse(space.runtime())
 
 

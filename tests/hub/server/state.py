@@ -14,6 +14,7 @@ import gitstore
 import pygit2
 from jobs import Jobs
 from oidc import Publishers
+from space_process import Application
 from tokens import Tokens
 from wire import KINDS, PREFIX, Call, RefusalError, stamp
 
@@ -103,10 +104,48 @@ class State:
     def remove(self, repo: Repo) -> None:
         with self.lock:
             self.repos.pop((repo.kind, repo.repo_id), None)
+            self.end_application(repo)
             grave = self.root / "trash" / str(next(self._trash))
             grave.parent.mkdir(exist_ok=True)
             repo.path.rename(grave)
         shutil.rmtree(grave, ignore_errors=True)
+
+    def told_space(
+        self,
+        repo_id: str,
+        stage: str | None = None,
+        ends: str | None = None,
+        command: list[str] | None = None,
+        cwd: str | None = None,
+    ) -> dict[str, Any]:
+        """Do to a Space what a test wants, and say what its application sees."""
+        space = self.repos["spaces", repo_id].space
+        if command:
+            surroundings = {
+                "HF_ENDPOINT": self.endpoint,
+                "HF_HUB_DISABLE_XET": "1",
+                "HF_HUB_DISABLE_TELEMETRY": "1",
+                "NO_PROXY": "127.0.0.1,localhost",
+                "SPACE_ID": repo_id,
+            }
+            if space.application is not None:
+                space.application.close()
+            folder = self.root / "spaces" / secrets.token_hex(6)
+            space.application = Application(command, folder, cwd, surroundings)
+        told = space.told(stage, ends)
+        running = space.application
+        return told | {"folder": str(running.folder) if running else None}
+
+    def close(self) -> None:
+        """End every process that was started here."""
+        self.jobs.close()
+        for repo in self.repos.values():
+            self.end_application(repo)
+
+    @staticmethod
+    def end_application(repo: Repo) -> None:
+        if repo.space is not None and repo.space.application is not None:
+            repo.space.application.close()
 
     def readable(self, call: Call, kind: str | None = None, repo_id: str | None = None) -> Repo:
         """The repository of a call; one that the caller may not see does not exist for it."""
