@@ -239,7 +239,7 @@ class Hub:
         command: list[str] | None = None,
         cwd: Path | None = None,
     ) -> dict[str, Any]:
-        """Force a Space's stage now, how its next walk ends (``BUILD_ERROR``...), or what runs in it.
+        """Force a Space's stage, how its next walk ends (``BUILD_ERROR``...), or what runs in it.
 
         With ``command`` every start (push, restart, change of settings) from now on runs it in
         ``cwd``, with the Space's variables and secrets and ``PORT``; ``domains`` of the runtime

@@ -7,6 +7,7 @@ and nothing of the server's environment. It is told its port by ``PORT`` (a real
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -115,8 +116,6 @@ class Application:
         process, self.process = self.process, None
         if process is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
