@@ -1,0 +1,101 @@
+"""The whole story, run by act: change, verdict, merge, publication."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from act_kit import Workshop
+from road_kit import TG, TM, small_table
+
+from trainer.registry import LocalRegistry
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def table(property_table: Path) -> pd.DataFrame:
+    return small_table(property_table)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, table: pd.DataFrame) -> Workshop:
+    registry = tmp_path / "registry"
+    return Workshop.made(tmp_path, table[4:], variables={"REGISTRY": str(registry)})
+
+
+def registry_of(shop: Workshop) -> LocalRegistry:
+    return LocalRegistry(shop.variables["REGISTRY"])
+
+
+def test_a_change_of_a_document_is_green_and_trains_nothing(shop):
+    shop.git("checkout", "-qb", "change")
+    shop.write("docs/note.md", "A note.\n")
+    shop.commit("Write a note")
+    ran = shop.run("pull_request", "train.yml", shop.request(1))
+    assert ran.code == 0, ran.output
+    assert ran.jobs == {"decide": "success", "gate": "success"}
+    assert "nothing that decides a model changed" in ran.text
+    assert not list(registry_of(shop).candidates())
+
+
+def test_good_rows_are_trained_once_reviewed_and_published_on_merge(shop, table):
+    shop.git("checkout", "-qb", "change")
+    shop.table(table)
+    shop.commit("Add rows")
+    ran = shop.run("pull_request", "train.yml", shop.request(2))
+    assert ran.code == 0, ran.output
+    assert ran.jobs == {"decide": "success", "train": "success", "gate": "success"}
+    assert "passed its gate" in ran.text
+    registry = registry_of(shop)
+    (candidate,) = registry.candidates()
+    assert registry.current() is None
+    assert list((shop.folder / "artifacts" / "candidate").rglob("report.html"))
+
+    event = shop.merge()
+    ran = shop.run("push", "train.yml", event)
+    assert ran.code == 0, ran.output
+    assert "nothing is trained" in ran.text
+
+    ran = shop.run("push", "publish.yml", event)
+    release = registry.current()
+    assert release is not None, ran.output
+    assert (release.tag, release.fingerprint) == ("v1.0.0", candidate.fingerprint)
+    assert [c.fingerprint for c in registry.candidates()] == [candidate.fingerprint]
+    assert ran.steps("publish")["publish it"] == "success"
+
+
+def test_shuffled_labels_fail_and_nothing_is_published(shop, table):
+    shop.git("checkout", "-qb", "change")
+    mixed = table.sample(frac=1.0, random_state=3)
+    shop.table(table.assign(**{name: mixed[name].to_numpy() for name in (TG, TM)}))
+    shop.commit("Shuffle the labels")
+    ran = shop.run("pull_request", "train.yml", shop.request(3))
+    assert ran.code == 1
+    assert ran.jobs == {"decide": "success", "train": "failure", "gate": "failure"}
+    assert "its gate says fail" in ran.text
+    event = shop.merge()  # somebody overruled the check
+    ran = shop.run("push", "publish.yml", event)
+    assert ran.code == 0, ran.output
+    assert "publish it" not in ran.steps("publish")
+    assert registry_of(shop).current() is None
+
+
+def test_a_forks_change_is_checked_and_sees_no_secret(shop, table):
+    shop.secrets["HF_TOKEN"] = marker = "hf_" + "marker" * 5
+    seen = shop.folder / "seen"  # a file, since act masks secrets in what is printed
+    leak = f"import os\nprint(dict(os.environ), file=open({str(seen)!r}, 'a'))\n"
+    shop.git("checkout", "-qb", "change")
+    shop.table(table)
+    shop.write("trainer/__init__.py", leak)
+    shop.commit("Add rows, and look for secrets")
+    ran = shop.run("pull_request", "train.yml", shop.request(4, head="eve/code"))
+    assert ran.code == 1
+    assert ran.jobs == {"decide": "success", "check": "success", "gate": "failure"}
+    assert "A maintainer who has read it" in ran.text
+    assert "PATH" in seen.read_text()
+    assert marker not in seen.read_text() + ran.output
+    assert not list(registry_of(shop).candidates())
+
+    # the same code on a branch of ours, dispatched by a maintainer, would have seen it
+    shop.run("workflow_dispatch", "train.yml", {"inputs": {"dry_run": True}})
+    assert marker in seen.read_text()
