@@ -80,6 +80,16 @@ def test_shuffled_labels_fail_and_nothing_is_published(shop, table):
     assert registry_of(shop).current() is None
 
 
+def test_a_dry_run_says_what_there_is_and_trains_nothing(shop):
+    # GitHub's event holds every input as text
+    inputs = {"dry_run": "true", "recipe": "params.yaml", "changes": "training.epochs=3"}
+    ran = shop.run("workflow_dispatch", "train.yml", {"inputs": inputs})
+    assert ran.code == 0, ran.output
+    assert "was never trained" in ran.text
+    assert "train and judge" not in ran.steps("train")
+    assert not list(registry_of(shop).candidates())
+
+
 def test_a_forks_change_is_checked_and_sees_no_secret(shop, table):
     shop.secrets["HF_TOKEN"] = marker = "hf_" + "marker" * 5
     seen = shop.folder / "seen"  # a file, since act masks secrets in what is printed
@@ -97,5 +107,5 @@ def test_a_forks_change_is_checked_and_sees_no_secret(shop, table):
     assert not list(registry_of(shop).candidates())
 
     # the same code on a branch of ours, dispatched by a maintainer, would have seen it
-    shop.run("workflow_dispatch", "train.yml", {"inputs": {"dry_run": True}})
+    shop.run("workflow_dispatch", "train.yml", {"inputs": {"dry_run": "true"}})
     assert marker in seen.read_text()
