@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from polyid.errors import PolyIDError
-from trainer import cli_ci, cli_deploy, cli_registry
+from trainer import cli_ci, cli_deploy, cli_registry, cli_targets
 from trainer.cli_options import (
     BAD_INPUT,
     DATA,
@@ -56,6 +56,7 @@ app = typer.Typer(
 app.add_typer(cli_registry.app)
 app.add_typer(cli_ci.app)
 app.add_typer(cli_deploy.app)
+app.add_typer(cli_targets.app)
 
 
 @app.command()

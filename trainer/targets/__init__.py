@@ -11,7 +11,17 @@ from trainer.targets.base import (
     TargetError,
 )
 
-__all__ = ["LABEL", "NAMES", "Handle", "RunSpec", "State", "Target", "TargetError", "open_target"]
+__all__ = [
+    "LABEL",
+    "NAMES",
+    "Handle",
+    "RunSpec",
+    "State",
+    "Target",
+    "TargetError",
+    "newest",
+    "open_target",
+]
 
 NAMES = ("local", "hf-jobs")
 
@@ -42,3 +52,20 @@ def open_target(name: str, *, work: Path, namespace: str | None = None) -> Targe
 
         return HubJobs(namespace)
     raise TargetError(f"--target: expected one of {', '.join(NAMES)}, received {name!r}.")
+
+
+def newest(target: Target, fingerprint: str) -> Handle:
+    """Return the newest run of a fingerprint, live or ended.
+
+    Raises
+    ------
+    TargetError
+        If the target knows none.
+    """
+    found = target.find(fingerprint, ended=True)
+    if not found:
+        raise TargetError(
+            f"{target.name} knows no run {fingerprint}. `trainer dispatch --target {target.name}` "
+            "starts one; its answer names the fingerprint."
+        )
+    return found[0]
