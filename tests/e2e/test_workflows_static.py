@@ -109,9 +109,12 @@ def test_only_the_job_that_publishes_may_write_and_it_holds_no_stored_token():
     job = parsed("publish.yml")["jobs"]["publish"]
     assert job["environment"] == "publish"
     assert job["permissions"] == {"contents": "write", "id-token": "write"}
-    assert "secrets." not in WORKFLOWS["publish.yml"].read_text()
+    assert "secrets." not in str(job)
+    deploy = parsed("publish.yml")["jobs"]["deploy"]
+    assert deploy["permissions"] == {"contents": "read"}
+    assert set(re.findall(r"secrets\.(\w+)", str(deploy))) == {"SPACE_TOKEN"}
     for name in WORKFLOWS.keys() - {"publish.yml"}:
-        for given in (job["permissions"] for job in parsed(name)["jobs"].values()):
+        for given in (other["permissions"] for other in parsed(name)["jobs"].values()):
             assert given.get("contents") == "read"
 
 
