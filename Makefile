@@ -9,7 +9,7 @@ COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --ge
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-fast lint format lock hooks setup setup-dev data clean
+.PHONY: help run test test-fast lint format lock images hooks setup setup-dev data clean
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -43,7 +43,16 @@ lock: setup-dev  ## make the locks anew after a change of pyproject.toml (UPGRAD
 		--output-file requirements/dev.lock
 	$(COMPILE) requirements/bootstrap.in --constraints requirements/dev.lock \
 		--output-file requirements/bootstrap.lock
+	$(COMPILE) requirements/image-serve.in --constraints requirements/runtime.lock \
+		--overrides requirements/image-serve.override \
+		--output-file requirements/image-serve.lock
+	$(COMPILE) pyproject.toml requirements/image-train-cuda.in \
+		--constraints requirements/runtime.lock \
+		--output-file requirements/image-train-cuda.lock
 	$(VENV)/python scripts/locks.py record
+
+images: setup-dev  ## build both images (ACCELERATOR=cpu, BASE_IMAGE=..., IMAGES=serve), SBOMs to dist/
+	@scripts/images.sh
 
 hooks: setup-dev  ## check every commit with ruff and mypy before it is made
 	$(VENV)/pre-commit install

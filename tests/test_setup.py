@@ -64,7 +64,32 @@ def test_a_dev_lock_of_other_versions_is_told(copy):
     assert "scipy differs from runtime.lock" in check_locks(copy).stderr
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "runtime", "dev"])
+@pytest.mark.parametrize("name", ["image-serve", "image-train-cuda"])
+def test_an_image_of_other_versions_is_told(copy, name):
+    lock = copy / f"requirements/{name}.lock"
+    lock.write_text(re.sub(r"^keras==\S+", "keras==0.1", lock.read_text(), flags=re.MULTILINE))
+    assert f"{name}.lock: keras differs from runtime.lock" in check_locks(copy).stderr
+
+
+def test_an_image_with_another_tensorflow_is_told(copy):
+    change(copy / "requirements/image-serve.lock", "tensorflow-cpu==", "tensorflow-cpu==0.")
+    assert "tensorflow-cpu differs" in check_locks(copy).stderr
+
+
+def test_a_training_image_that_lacks_a_package_is_told(copy):
+    change(copy / "requirements/image-train-cuda.lock", "dvc==", "other-than-dvc==")
+    assert "dvc of runtime.lock is missing" in check_locks(copy).stderr
+
+
+def test_an_image_asked_for_more_than_it_locks_is_told(copy):
+    with (copy / "requirements/image-serve.in").open("a") as file:
+        file.write("left-pad\n")
+    told = check_locks(copy).stderr
+    assert "asks for left-pad, the lock has nothing" in told
+    assert "changed after the locks" in told
+
+
+@pytest.mark.parametrize("name", ["bootstrap", "runtime", "dev", "image-serve", "image-train-cuda"])
 def test_every_locked_package_has_a_hash(name):
     text = (ROOT / f"requirements/{name}.lock").read_text()
     entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
