@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "hub"))
+sys.path[:0] = [str(ROOT / "tests" / name) for name in ("github", "hub")]
 
+from github_fixtures import github, github_server  # noqa: E402, F401 - fixtures of all packages
 from hub_fixtures import hub, hub_home, hub_server  # noqa: E402, F401 - fixtures of all packages
 
 
