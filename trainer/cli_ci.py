@@ -64,6 +64,7 @@ def standing(
         fingerprint=fingerprint,
         verdict="planned" if planned else found.verdict,
         publish="true" if found.publishable else "false",
+        release=found.release or "",
     )
     if not planned and found.verdict not in ("pass", "inconclusive"):
         raise typer.Exit(NO)
@@ -72,17 +73,22 @@ def standing(
 @app.command()
 def tag(
     commit: Annotated[str, typer.Option(help="Commit that the release was made from.")],
+    data: Data = DATA,
+    params: Params = PARAMS,
     registry: Registry = REGISTRY,
+    work: Work = WORK,
 ) -> None:
-    """Tag the git commit of the release that is current, and give its tag and revision."""
+    """Tag the git commit of the release that this commit's model is, and give its tag."""
     from polyid.errors import PolyIDError
     from trainer.ci import outputs
+    from trainer.ci.standing import standing as place
     from trainer.ci.tags import tag_commit
+    from trainer.plan import make_plan
     from trainer.registry import open_registry
 
-    release = open_registry(registry).current()
-    if release is None:
-        raise PolyIDError(f"{registry} has no release to tag. Run `trainer publish` first.")
-    name = tag_commit(release.tag, commit)
-    outputs.notice("publish", f"{release.tag} is current: {release.address} (git tag {name}).")
-    outputs.set_outputs(tag=release.tag)
+    found = place(open_registry(registry), make_plan(data, params, work).fingerprint)
+    if found.release is None:
+        raise PolyIDError(f"Nothing to tag. {found.text} Run `trainer publish` first.")
+    name = tag_commit(found.release, commit)
+    outputs.notice("publish", f"{found.text} Its commit is tagged {name}.")
+    outputs.set_outputs(tag=found.release)

@@ -115,5 +115,6 @@ def _spec(plan: Plan, gates: Path, registry: Registry, target: Target, asked: As
         image=asked.image,
         flavor=asked.flavor,
         timeout_s=asked.timeout_s,
+        env={"IMAGE_DIGEST": asked.image.partition("@")[2]} if "@" in asked.image else {},
         secrets=("HF_TOKEN",),
     )

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 from importlib import metadata
@@ -22,6 +23,7 @@ PACKAGES = (
 )
 
 _SECONDS = 20
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def git_state(folder: Path) -> tuple[str | None, bool | None]:
@@ -30,13 +32,15 @@ def git_state(folder: Path) -> tuple[str | None, bool | None]:
     Returns
     -------
     commit : str or None
-        40 hexadecimal digits; None outside git, without git, or before the first commit.
+        40 hexadecimal digits; None outside git, without git, or before the first commit. A
+        container image has no checkout: ``IMAGE_COMMIT`` names the commit it was built from.
     dirty : bool or None
         True if a tracked file was changed or an untracked one is not ignored.
     """
     commit = _output(["git", "-C", str(folder), "rev-parse", "--verify", "HEAD"])
     if commit is None:
-        return None, None
+        built = os.environ.get("IMAGE_COMMIT", "")
+        return (built if _COMMIT.fullmatch(built) else None), None
     status = _output(["git", "-C", str(folder), "status", "--porcelain"])
     return commit, None if status is None else bool(status)
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from act_kit import Workshop
+from act_kit import REPOSITORY, Workshop
+from github_kit import GitHub
 from road_kit import TG, TM, small_table
 
 from trainer.registry import LocalRegistry
@@ -38,7 +39,16 @@ def test_a_change_of_a_document_is_green_and_trains_nothing(shop):
     assert not list(registry_of(shop).candidates())
 
 
-def test_good_rows_are_trained_once_reviewed_and_published_on_merge(shop, table):
+@pytest.fixture
+def hosted(shop):
+    """GitHub's API for the shop's repository."""
+    with GitHub.start(REPOSITORY) as server:
+        shop.env |= {"GITHUB_API_URL": server.url}
+        shop.secrets["GITHUB_TOKEN"] = server.token
+        yield server
+
+
+def test_good_rows_are_trained_once_reviewed_and_published_on_merge(shop, hosted, table):
     shop.git("checkout", "-qb", "change")
     shop.table(table)
     shop.commit("Add rows")
@@ -56,12 +66,23 @@ def test_good_rows_are_trained_once_reviewed_and_published_on_merge(shop, table)
     assert ran.code == 0, ran.output
     assert "nothing is trained" in ran.text
 
+    # the first attempt publishes, and then GitHub does not take the tag
+    hosted.inject(502, method="POST", path="/git/refs$")
     ran = shop.run("push", "publish.yml", event)
     release = registry.current()
     assert release is not None, ran.output
+    assert ran.steps("publish")["tag the commit"] == "failure"
     assert (release.tag, release.fingerprint) == ("v1.0.0", candidate.fingerprint)
     assert [c.fingerprint for c in registry.candidates()] == [candidate.fingerprint]
     assert ran.steps("publish")["publish it"] == "success"
+    assert not hosted.refs
+
+    shop.env["GITHUB_RUN_ATTEMPT"] = "2"
+    ran = shop.run("push", "publish.yml", event)
+    assert ran.code == 0, ran.output
+    assert "publish it" not in ran.steps("publish")
+    assert hosted.refs == {"refs/tags/model-v1.0.0": event["after"]}
+    assert len(registry.history()) == 1
 
 
 def test_shuffled_labels_fail_and_nothing_is_published(shop, table):

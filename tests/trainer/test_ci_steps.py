@@ -4,9 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from registry_kit import Run
@@ -181,50 +179,16 @@ def test_an_output_cannot_set_another(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.fixture
-def tags(monkeypatch):
-    """GitHub's refs, as much of them as one tag needs."""
-    there: dict[str, str] = {}
-
-    class Refs(BaseHTTPRequestHandler):
-        def log_message(self, *_): ...
-
-        def answer(self, status, content):
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(content).encode())
-
-        def do_POST(self):
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if self.headers["Authorization"] != "Bearer right":
-                return self.answer(403, {"message": "Resource not accessible by integration"})
-            if asked["ref"] in there:
-                return self.answer(422, {"message": "Reference already exists"})
-            there[asked["ref"]] = asked["sha"]
-            return self.answer(201, {})
-
-        def do_GET(self):
-            name = "refs/" + self.path.partition("/ref/")[2]
-            if name not in there:
-                return self.answer(404, {"message": "Not Found"})
-            return self.answer(200, {"object": {"sha": there[name]}})
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refs) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("GITHUB_REPOSITORY", "acme/code")
-        monkeypatch.setenv("GITHUB_TOKEN", "right")
-        yield there
-        server.shutdown()
-
-
-def test_a_release_is_tagged_once(tags, monkeypatch):
+def test_a_release_is_tagged_once(github, monkeypatch):
+    for name, value in github.env().items():
+        monkeypatch.setenv(name, value)
     assert tag_commit("v1.0.0", "a" * 40) == "model-v1.0.0"
     assert tag_commit("v1.0.0", "a" * 40) == "model-v1.0.0"
-    assert tags == {"refs/tags/model-v1.0.0": "a" * 40}
+    assert github.refs == {"refs/tags/model-v1.0.0": "a" * 40}
     with pytest.raises(PolyIDError, match=r"stands at a{40}"):
         tag_commit("v1.0.0", "b" * 40)
-    monkeypatch.setenv("GITHUB_TOKEN", "wrong-secret")
+    reader = github.make_token("reader", may=())
+    monkeypatch.setenv("GITHUB_TOKEN", reader)
     with pytest.raises(PolyIDError, match="contents: write") as told:
         tag_commit("v2.0.0", "a" * 40)
-    assert "wrong-secret" not in str(told.value)
+    assert reader not in str(told.value)

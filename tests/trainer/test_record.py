@@ -114,6 +114,15 @@ def test_git_state(tmp_path: Path) -> None:
     assert provenance.git_state(tmp_path) == (commit, True)
 
 
+def test_a_container_without_a_checkout_names_the_commit_it_was_built_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_COMMIT", "a" * 40)
+    assert provenance.git_state(tmp_path) == ("a" * 40, None)
+    monkeypatch.setenv("IMAGE_COMMIT", "unknown")
+    assert provenance.git_state(tmp_path) == (None, None)
+
+
 def test_the_name_by_which_dvc_stores_a_file(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes(b"a,b\r\n1,2\r\n")

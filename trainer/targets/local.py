@@ -76,14 +76,14 @@ class LocalTarget:
         """Start a process of its own, or adopt the one that runs; see `Target.submit`."""
         if live := self.find(spec.fingerprint):
             return Handle(self.name, live[0].id, live[0].url, spec.fingerprint, adopted=True)
+        missing = [name for name in spec.secrets if name not in os.environ]
+        if missing:
+            raise TargetError(f"The run needs {', '.join(missing)} in the environment: export it.")
         folder = self.root / spec.fingerprint
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("run.json", "exit_code", "log.txt"):
             (folder / name).unlink(missing_ok=True)
         (folder / "log.txt").touch()
-        missing = [name for name in spec.secrets if name not in os.environ]
-        if missing:
-            raise TargetError(f"The run needs {', '.join(missing)} in the environment: export it.")
         place = str(folder.resolve())
         keeper = subprocess.Popen(
             [sys.executable, "-c", _KEEPER, place, str(spec.timeout_s), *spec.command],
