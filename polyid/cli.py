@@ -52,6 +52,14 @@ A table: all its columns stay, and predictions, intervals, units and errors are 
 **Exit codes**: 0 all predicted; 1 some could not be, and the rest were; 2 bad input.
 """
 
+_EXPLAIN = """Say which atoms of a polymer raise and which lower a prediction.
+
+The network gives every bond a value, and a prediction is their mean: this prints how far the bonds
+of each atom lie from it, for the middle of the chain, and draws it.
+
+`polyid explain --model registry --property Glass_Transition --svg tg.svg '*CC(*)c1ccccc1'`
+"""
+
 app = typer.Typer(
     name="polyid",
     help=_HELP,
@@ -147,6 +155,34 @@ def predict(
         raise typer.Exit(1)
 
 
+@app.command("explain", help=_EXPLAIN, no_args_is_help=True)
+def explain_(
+    model: Annotated[
+        str, typer.Option(metavar="REGISTRY[@TAG]|FOLDER", help="As for `polyid predict`.")
+    ],
+    smiles: Annotated[str, typer.Argument(metavar="SMILES", help="The polymer.")],
+    name: Annotated[
+        str | None,
+        typer.Option("--property", metavar="NAME", help="Which property; the first without it."),
+    ] = None,
+    mechanism: Annotated[str | None, typer.Option(metavar="M", help="How monomers join.")] = None,
+    pm: Annotated[str | None, typer.Option(metavar="X", help="Fraction of meso dyads.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="OUT.SVG", help="Write a picture of the chain's middle.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """Parse, call, print."""
+    with _errors(), redirect_stdout(sys.stderr):
+        from polyid.explain_view import answer
+        from polyid.predict import Query
+
+        found = answer(_load(model), Query(smiles, mechanism, pm), name)
+        if svg is not None:
+            svg.write_text(found.svg, encoding="utf-8")
+    typer.echo(json.dumps(found.data, indent=1) if as_json else found.text)
+
+
 @app.command("import-legacy", help=_IMPORT, no_args_is_help=True)
 def import_legacy(
     folder: Annotated[Path, typer.Argument(help="What the published package saved.")],
@@ -217,14 +253,11 @@ def _wanted(
 
 
 def _load(model: str) -> "Predictor":
-    """Verify and load a model, then TensorFlow, silenced."""
+    """Verify and load a model."""
     from polyid.predict import Predictor
-    from polyid.quiet import load_keras
     from polyid.store import resolve
 
-    predictor = Predictor(resolve(model))
-    load_keras()
-    return predictor
+    return Predictor(resolve(model))
 
 
 def _answer(results: "Sequence[Result]", level: float, out: Path | None, as_json: bool) -> None:

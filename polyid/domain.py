@@ -13,6 +13,7 @@ from polyid.errors import DomainError
 from polyid.fingerprints import (
     Counts,
     DoV,
+    Gallery,
     bulk_counts,
     mol_counts,
     similarity_matrix,
@@ -78,13 +79,15 @@ class Domain:
         self.properties = tuple(stored.properties)
         self._vocabulary = set(stored.vocabulary)
         self._elements = set(stored.elements)
-        self._counts: list[Counts] = [
-            dict(zip((stored.vocabulary[i] for i in entry.features), entry.counts, strict=True))
-            for entry in stored.polymers
-        ]
+        self._gallery = Gallery(
+            [
+                dict(zip((stored.vocabulary[i] for i in entry.features), entry.counts, strict=True))
+                for entry in stored.polymers
+            ]
+        )
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._stored.polymers)
 
     @classmethod
     def fit(cls, frame: pd.DataFrame, radius: int = 2, properties: Sequence[str] = ()) -> "Domain":
@@ -184,7 +187,7 @@ class Domain:
             If a chain cannot be read.
         """
         queries = [_read(smiles, self.radius) for smiles in smiles_list]
-        likeness = similarity_matrix([counts for counts, _ in queries], self._counts)
+        likeness = self._gallery.similarity([counts for counts, _ in queries])
         answers = []
         for (counts, elements), row in zip(queries, likeness, strict=True):
             unseen = sum(feature not in self._vocabulary for feature in bulk_counts(counts))

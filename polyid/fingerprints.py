@@ -16,8 +16,6 @@ Counts = Mapping[int, int]
 #: A feature with at most this many copies in a chain belongs to its ends (or to a rare defect):
 #: inner features of the published DP 18 and DP 10 chains have 8 copies and more.
 _END_COPIES = 2
-#: Columns of ``b`` that `similarity_matrix` holds at once, to bound its memory.
-_BLOCK = 1_024
 
 
 @lru_cache(maxsize=8)
@@ -76,38 +74,51 @@ def similarity_matrix(
     numpy.ndarray
         Shape (n, m), float32.
     """
-    rows = [_shares(item, radius) for item in a]
-    answer = np.empty((len(a), len(b)), np.float32)
-    for start in range(0, len(b), _BLOCK):
-        block = [_shares(item, radius) for item in b[start : start + _BLOCK]]
-        answer[:, start : start + len(block)] = _overlaps(rows, block)
-    # both sides sum to one, so Σ max = 2 − Σ min
-    return answer / (2 - answer)
+    return Gallery(b, radius).similarity(a)
+
+
+class Gallery:
+    """Polymers that others are compared with, prepared once; see `similarity_matrix`.
+
+    Parameters
+    ----------
+    polymers
+        SMILES, or counts as `morgan_counts` gives them; length m.
+    radius
+        Morgan radius for SMILES.
+    """
+
+    def __init__(self, polymers: Sequence[str | Counts], radius: int = 2) -> None:
+        self.radius, self._size = radius, len(polymers)
+        found: dict[int, list[tuple[int, float]]] = {}
+        for column, item in enumerate(polymers):
+            for feature, share in _shares(item, radius).items():
+                found.setdefault(feature, []).append((column, share))
+        # a query touches the polymers that have one of its features, and no others
+        self._having = {
+            feature: (np.array([c for c, _ in pairs]), np.array([share for _, share in pairs]))
+            for feature, pairs in found.items()
+        }
+
+    def similarity(self, queries: Sequence[str | Counts]) -> NDArray[np.float32]:
+        """Similarity of ``queries``, length n, to the polymers: shape (n, m), float32."""
+        answer = np.zeros((len(queries), self._size), np.float32)
+        for row, item in zip(answer, queries, strict=True):
+            own = _shares(item, self.radius)
+            shared = [(*self._having[f], own[f]) for f in own if f in self._having]
+            if shared:
+                columns = np.concatenate([columns for columns, _, _ in shared])
+                least = np.concatenate([np.minimum(share, mine) for _, share, mine in shared])
+                row[:] = np.bincount(columns, least, self._size)
+        answer = np.minimum(answer, np.float32(1))
+        # both sides sum to one, so Σ max = 2 − Σ min
+        return answer / (2 - answer)
 
 
 def _shares(item: str | Counts, radius: int) -> dict[int, float]:
     counts = bulk_counts(morgan_counts(item, radius) if isinstance(item, str) else item)
     total = sum(counts.values())
     return {feature: n / total for feature, n in counts.items()}
-
-
-def _overlaps(
-    rows: Sequence[dict[int, float]], block: Sequence[dict[int, float]]
-) -> NDArray[np.float32]:
-    """Σ min(p, q) for each row against each of the block; only shared features are touched."""
-    place: dict[int, int] = {}
-    for shares in block:
-        for feature in shares:
-            place.setdefault(feature, len(place))
-    table = np.zeros((len(place), len(block)), np.float32)
-    for column, shares in enumerate(block):
-        table[[place[f] for f in shares], column] = list(shares.values())
-    answer = np.zeros((len(rows), len(block)), np.float32)
-    for row, shares in enumerate(rows):
-        shared = [f for f in shares if f in place]
-        own = np.array([shares[f] for f in shared], np.float32)
-        answer[row] = np.minimum(table[[place[f] for f in shared]], own[:, None]).sum(axis=0)
-    return np.minimum(answer, np.float32(1))
 
 
 class DoV:

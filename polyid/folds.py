@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from polyid.errors import PolyIDError
 
@@ -86,6 +85,9 @@ def make_folds(frame: pd.DataFrame, count: int, split: str = "grouped", seed: in
     PolyIDError
         If there are fewer groups (or samples) than folds.
     """
+    # it takes half a second to import, and whoever predicts has no need of it
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     if split not in SPLITS:
         raise PolyIDError(f"folds.split is {split!r}; expected one of {list(SPLITS)}.")
     key = "group" if split == "grouped" else "sample"

@@ -7,7 +7,7 @@ down from its parent; and a feature string is made once per distinct feature, no
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,8 +70,9 @@ def _symbol(element: int) -> str:
     return Chem.GetPeriodicTable().GetElementSymbol(element)
 
 
+@lru_cache(maxsize=64)
 def features(smiles: str) -> Features:
-    """Features of the molecule with explicit hydrogens.
+    """Features of the molecule with explicit hydrogens; not to be changed, the next call gets them.
 
     Raises
     ------

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from polyid import modelfiles
 from polyid.dataset import Columns, DataSpec, PropertyColumn, frame_from, read_csv
 from polyid.domain import Domain
-from polyid.engine.weights import flatten
 from polyid.errors import PolyIDError
 from polyid.folds import Folds, make_folds
 from polyid.modelfiles import MemberFiles, ModelParameters
@@ -50,7 +49,6 @@ class MultiModel:
         self.vocabulary: Vocabulary | None = None
         self.parameters: ModelParameters | None = None
         self.folder: Path | None = None
-        self._flat: NDArray[np.float32] | None = None
 
     def load_dataset(
         self, data: pd.DataFrame | str | Path, prediction_columns: Sequence[str] | None = None
@@ -146,7 +144,6 @@ class MultiModel:
                 "generate_preprocessors first."
             )
         self.parameters = train(self, name, model_params, on_epoch)
-        self._flat = None
         if save_folder is not None:
             self.save_pretrained(save_folder)
 
@@ -155,8 +152,11 @@ class MultiModel:
         smiles: Sequence[str],
         pm: Sequence[float] | None = None,
         progress: Callable[[int, int], None] | None = None,
+        threads: int | None = None,
     ) -> NDArray[np.float64]:
         """Predict chains by every member, in the properties' units.
+
+        ``threads`` members go side by side, as many as there are cores without it.
 
         Returns
         -------
@@ -175,11 +175,9 @@ class MultiModel:
         assert self.vocabulary is not None
         made = build(list(smiles), parameters.num_messages, self.vocabulary)
         architecture = parameters.architecture(self.vocabulary)
-        if self._flat is None:
-            weights = [m.weights for m in self.models]
-            self._flat = np.stack([flatten(architecture, w) for w in weights if w is not None])
+        members = [m.weights for m in self.models if m.weights is not None]
         values = None if pm is None else np.asarray(pm, dtype=np.float32)
-        scaled = predict(architecture, self._flat, made.quotients, values, progress)
+        scaled = predict(architecture, members, made.quotients, values, progress, threads)
         scalers = [m.data_scaler for m in self.models]
         return np.stack(
             [s.inverse(p.astype(float)) for s, p in zip(scalers, scaled, strict=True) if s]

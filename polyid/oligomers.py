@@ -1,11 +1,14 @@
 """Build oligomers from monomers with m2p, reproducibly and with errors that are errors."""
 
 import random
+import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
-from typing import Any
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -118,7 +121,7 @@ def _build(
 def _plain(
     monomers: tuple[str, ...], mechanism: str, dp: int, distribution: tuple[float, ...]
 ) -> str:
-    frame = _maker().thermoplastic(
+    frame = maker().thermoplastic(
         monomers, DP=dp, mechanism=mechanism, distribution=list(distribution), verbose=False
     )
     return str(frame["smiles_polymer"].iloc[0])
@@ -132,7 +135,7 @@ def _tactic(monomers: tuple[str, ...], mechanism: str, dp: int, pm: float) -> st
     request = pd.DataFrame(
         {"monomers": [str(reactants)], "mechanism": [f"{mechanism}_stereo"], "pm": [pm]}
     )
-    frame = _maker().thermoplastic_stereo(request, DP=dp, verbose=False)
+    frame = maker().thermoplastic_stereo(request, DP=dp, verbose=False)
     return "" if frame.empty else str(frame["smiles_polymer"].iloc[0])
 
 
@@ -217,9 +220,10 @@ def _checked_chain(answer: str, monomers: Sequence[Chem.Mol], mechanism: str) ->
 
 
 @cache
-def _maker() -> Any:  # m2p ships no types
-    """Return m2p's `PolyMaker`, mended for pandas 3. Importing m2p takes seconds: on first use."""
-    from m2p import PolyMaker
+def maker() -> Any:  # m2p ships no types
+    """Return m2p's `PolyMaker`, mended for pandas 3."""
+    with _casadi():
+        from m2p import PolyMaker
 
     class Maker(PolyMaker):
         """m2p 0.1.8.3 takes half a carbonate group away from an integer column.
@@ -232,6 +236,34 @@ def _maker() -> Any:  # m2p ships no types
             return super().get_functionality(*args, **kwargs).astype(float)
 
     return Maker()
+
+
+@contextmanager
+def _casadi() -> Iterator[None]:
+    """Let m2p be imported where casadi is not installed.
+
+    m2p needs it for reaction kinetics, which nothing here asks for; it would be a sixth of the
+    serving image.
+    """
+    with suppress(ImportError):
+        import_module("casadi")
+    if "casadi" in sys.modules:
+        yield
+        return
+
+    def missing(*_: Any) -> NoReturn:
+        raise PolyIDError("m2p's kinetics need casadi, which is not installed here.")
+
+    names = ("casadi", "casadi.casadi")
+    for name in names:
+        stand_in = ModuleType(name)
+        vars(stand_in)["__getattr__"] = lambda _: missing
+        sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
 
 
 @contextmanager
@@ -252,7 +284,7 @@ def _quiet_rdkit() -> Iterator[None]:
     """Keep rdkit silent, and its log switches as they were: m2p turns them at will."""
     before = dict(line.split(":") for line in rdBase.LogStatus().splitlines())
     try:
-        _maker()
+        maker()
         for name in before:
             rdBase.DisableLog(name)
         with rdBase.CaptureErrorLog():

@@ -155,7 +155,12 @@ class Predictor:
         """Whether the model reads the tacticity."""
         return self._model == "pm"
 
-    def predict(self, queries: Sequence[Query], progress: Progress | None = None) -> list[Result]:
+    def predict(
+        self,
+        queries: Sequence[Query],
+        progress: Progress | None = None,
+        threads: int | None = None,
+    ) -> list[Result]:
         """Predict polymers; what cannot be predicted gets an error, and the rest is predicted.
 
         Parameters
@@ -164,6 +169,8 @@ class Predictor:
             What is asked for, length n. Queries with the same chain are predicted once.
         progress
             Told how far the work is.
+        threads
+            Members of the ensemble that go side by side; as many as there are cores without it.
 
         Returns
         -------
@@ -176,7 +183,7 @@ class Predictor:
             if progress:
                 progress("Building chains", done, len(queries))
         unseen = {one.key: one.unseen for one in understood if one.key is not None}
-        answers = self._answers(unseen, progress)
+        answers = self._answers(unseen, progress, threads)
         results = []
         for query, (polymer, note, key, fault, _) in zip(queries, understood, strict=True):
             answer = answers[key] if key is not None else fault
@@ -185,6 +192,19 @@ class Predictor:
             else:
                 results.append(Result(query, None, polymer, note, *answer, self.source))
         return results
+
+    def understand(self, query: Query) -> tuple[Polymer, float | None]:
+        """Give the chain of a query, and pm for a model that reads it.
+
+        Raises
+        ------
+        PolyIDError
+            If this model cannot read it.
+        """
+        found = self._understand(query)
+        if found.key is None or found.polymer is None:
+            raise PolyIDError(found.fault)
+        return found.polymer, found.key.pm
 
     def _understand(self, query: Query) -> _Understood:
         polymer, note = None, ""
@@ -223,7 +243,10 @@ class Predictor:
         return self._vocabulary.unknown(found)
 
     def _answers(
-        self, unseen: Mapping[_Key, list[str]], progress: Progress | None
+        self,
+        unseen: Mapping[_Key, list[str]],
+        progress: Progress | None,
+        threads: int | None,
     ) -> dict[_Key, _Answer | str]:
         """Predict distinct chains, in chunks; ``unseen`` holds their features that are new."""
         keys = list(unseen)
@@ -232,7 +255,7 @@ class Predictor:
             some = keys[start : start + _CHUNK]
             smiles = [key.smiles for key in some]
             pm = [key.pm for key in some if key.pm is not None] if self.takes_pm else None
-            means = self.multimodel.predict_members(smiles, pm).mean(axis=0)
+            means = self.multimodel.predict_members(smiles, pm, threads=threads).mean(axis=0)
             found = self.domain.assess(smiles)
             similarity = np.array([validity.similarity for validity in found])
             tables = self._estimates(means, similarity)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.preprocessing import RobustScaler
 
 from polyid.errors import PolyIDError
 
@@ -38,6 +37,8 @@ class Scaler:
                 f"{', '.join(empty)} has no label{where}; expected at least one. Use fewer folds "
                 "or leave the property out of data.properties."
             )
+        from sklearn.preprocessing import RobustScaler  # half a second, only to train
+
         fitted = RobustScaler().fit(values)
         scale = np.where(fitted.scale_ > 0, fitted.scale_, 1.0)
         return cls(tuple(properties), np.asarray(fitted.center_), scale)

@@ -60,7 +60,12 @@ def parse(smiles: str) -> Chem.Mol:
         If the text is empty, too long, no SMILES, or a molecule that cannot exist. The message
         names the text and, where it is known, the position (counted from 1) and the reason.
     """
-    text = _checked_text(smiles)
+    # one prediction reads its polymer several times: a copy takes a fraction of a reading
+    return Chem.Mol(_parsed(_checked_text(smiles)))
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> Chem.Mol:
     parameters: Any = Chem.SmilesParserParams()
     parameters.sanitize = False
     parameters.removeHs = False

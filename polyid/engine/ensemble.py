@@ -237,3 +237,22 @@ class Steps(keras.utils.PyDataset):
         labels = self.labels[bucket]
         rows = np.take_along_axis(labels, index[:, :, None], axis=1)
         return {"bucket": np.array([bucket], dtype=np.int32), "index": index}, rows
+
+
+def feed(steps: Steps) -> Any:
+    """Give ``fit`` the steps in the form that ends with the last of them.
+
+    Keras makes a ``tf.data`` pipeline of a `PyDataset` that tunes itself. On one thread for
+    operations, as workers have, leaving ``fit`` then waits for the next tuning: up to a minute.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return steps
+    import tensorflow as tf
+
+    signature = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), steps[0])
+    made = tf.data.Dataset.from_generator(
+        lambda: (steps[i] for i in range(len(steps))), output_signature=signature
+    )
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return made.prefetch(2).with_options(options)

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from polyid.engine.ensemble import Ensemble, Steps
+from polyid.engine.ensemble import Ensemble, Steps, feed
 from polyid.engine.network import forward
 from polyid.engine.order import DataOrder
 from polyid.engine.packing import Bucket
@@ -138,7 +138,7 @@ class Fitter:
             )
             labels = np.stack([m.labels for m in members])
             self.model.fit(
-                Steps(order, labels, self.buckets, watch.epoch, self.recipe.epochs),
+                feed(Steps(order, labels, self.buckets, watch.epoch, self.recipe.epochs)),
                 initial_epoch=watch.epoch,
                 epochs=self.recipe.epochs,
                 steps_per_epoch=order.steps_per_epoch,

@@ -223,13 +223,6 @@ def test_similarity_matrix_against_the_definition():
     assert similarity_matrix(texts, []).shape == (5, 0)
 
 
-def test_blocks_do_not_change_the_answer(monkeypatch):
-    texts = [chain(unit) for unit in UNITS.values()]
-    whole = similarity_matrix(texts, texts)
-    monkeypatch.setattr("polyid.fingerprints._BLOCK", 2)
-    np.testing.assert_array_equal(similarity_matrix(texts, texts), whole)
-
-
 def test_ends_are_left_out_of_chains_only():
     counts = morgan_counts(chain("*OC(C)C(*)=O"))
     assert len(bulk_counts(counts)) < len(counts)

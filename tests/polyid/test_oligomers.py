@@ -40,7 +40,7 @@ def test_polycarbonates_build(source):
 
 
 def test_m2p_alone_still_fails_on_polycarbonates():
-    # when this fails, m2p is mended and `oligomers._maker` can go
+    # when this fails, m2p is mended and `oligomers.maker` can go
     from m2p import PolyMaker
 
     with oligomers._LOCK, oligomers._quiet_rdkit(), oligomers._seeded(0):

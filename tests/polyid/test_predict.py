@@ -161,9 +161,9 @@ def test_equal_chains_are_predicted_once(predictor):
     asked = []
     real = predictor.multimodel.predict_members
 
-    def counted(smiles, *rest):
+    def counted(smiles, *rest, **more):
         asked.extend(smiles)
-        return real(smiles, *rest)
+        return real(smiles, *rest, **more)
 
     predictor.multimodel.predict_members = counted
     try:

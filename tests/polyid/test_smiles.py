@@ -88,3 +88,9 @@ def test_monomer_set_ignores_order_stereo_and_repeats():
 def test_monomer_set_refuses_what_is_no_smiles():
     with pytest.raises(SmilesError):
         monomer_set("lactic acid")
+
+
+def test_a_molecule_that_is_changed_is_not_given_to_the_next_reader():
+    first = parse("CCO")
+    first.GetAtomWithIdx(0).SetAtomicNum(7)
+    assert Chem.MolToSmiles(parse("CCO")) == "CCO"

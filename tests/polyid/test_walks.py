@@ -16,7 +16,7 @@ from exactness_kit import Pair, batch, make_pair, some_polymers
 from numpy.typing import NDArray
 
 from polyid import convert
-from polyid.engine.ensemble import Ensemble, Steps
+from polyid.engine.ensemble import Ensemble, Steps, feed
 from polyid.engine.network import forward
 from polyid.engine.order import DataOrder
 from polyid.engine.packing import buckets
@@ -67,7 +67,7 @@ def train(
     order = DataOrder(pools, batch_size, seed, names)
     labels = np.stack([pair.labels] * len(names)).astype(keras.config.floatx())
     model.fit(
-        Steps(order, labels, parts, 0, epochs),
+        feed(Steps(order, labels, parts, 0, epochs)),
         epochs=epochs,
         steps_per_epoch=order.steps_per_epoch,
         shuffle=False,
@@ -109,6 +109,25 @@ def test_an_epoch_of_adam_walks_the_path_of_nfp(
         # rounding (a softmax does not see it), so rounding alone sets that step's direction
         if not key.endswith("query/bias"):
             np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-9, err_msg=key)
+
+
+def test_the_steps_reach_fit_in_their_order_and_nothing_outlives_the_last(
+    rows: pd.DataFrame,
+) -> None:
+    pair = make_pair(rows.iloc[[0, 1, 5]].reset_index(drop=True), "global100", messages=2)
+    parts = buckets(pair.quotients, TWO)
+    order = DataOrder([[np.arange(len(part.members)) for part in parts]], 1, 5, [0])
+    steps = Steps(order, pair.labels[None], parts, 1, 4)
+    fed = feed(steps)
+    seen = list(fed.as_numpy_iterator())
+    assert len(seen) == len(steps) == 3 * order.steps_per_epoch
+    for i, (inputs, labels) in enumerate(seen):
+        wanted, expected = steps[i]
+        np.testing.assert_array_equal(inputs["bucket"], wanted["bucket"])
+        np.testing.assert_array_equal(inputs["index"], wanted["index"])
+        np.testing.assert_array_equal(labels, expected)
+    # a pipeline that tunes itself is waited for when `fit` returns, up to a minute
+    assert fed.options().autotune.enabled is False
 
 
 def test_members_walk_as_if_alone(rows: pd.DataFrame, float64: None) -> None:
