@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
-_HELP = """Serve predictions over HTTP.
+_HELP = """Serve predictions over HTTP, and a page for people.
 
 `python -m app --model hf://acme/polyid --port 7860`, with MODEL_REVISION=v1.2.0
 
 `python -m app --model registry@v1.2.0 --port 8000`
 
-The API is described at /docs. Ready when GET /health/ready answers 200.
+The page is at /, the API is described at /docs. Ready when GET /health/ready answers 200.
 """
+
+#: Seconds that answers may still take when the process is told to end.
+_LAST_SECONDS = 5
 
 
 def serve(
@@ -60,6 +63,7 @@ def serve(
 
     from app.limits import Limits
     from app.loading import address
+    from app.page.mount import page
     from app.server import Settings, create
     from polyid.errors import PolyIDError
 
@@ -71,8 +75,20 @@ def serve(
     remembered = cache or Path(constants.HF_HOME) / "polyid-app"
     more = {} if workers is None else {"workers": workers}
     limits = Limits(run_seconds=run_seconds, rows=rows)
-    application = create(Settings(wanted, remembered, limits=limits, **more))
-    uvicorn.run(application, host=host, port=port, log_level="info", access_log=False)
+    application = create(Settings(wanted, remembered, limits=limits, **more), mount=page)
+    uvicorn.run(
+        application,
+        host=host,
+        port=port,
+        log_level="info",
+        access_log=False,
+        # what comes with the page and would be taken otherwise: a parser that breaks off at methods
+        # it does not know, and a loop that fails in another way when a worker's pipe is closed
+        http="h11",
+        loop="asyncio",
+        # an open page holds a connection for as long as it is open
+        timeout_graceful_shutdown=_LAST_SECONDS,
+    )
 
 
 def main() -> None:

@@ -61,8 +61,17 @@ def from_json(body: bytes, most: int) -> Batch:
     return Batch(["input"], [_json_row(item) for item in content])
 
 
-def from_csv(body: bytes, most: int) -> Batch:
+def from_csv(body: bytes, most: int, called: str = "body") -> Batch:
     """Read CSV with a column of structures, as `polyid predict --file` does.
+
+    Parameters
+    ----------
+    body
+        The file's content.
+    most
+        How many rows it may have.
+    called
+        What messages call it.
 
     Raises
     ------
@@ -70,7 +79,7 @@ def from_csv(body: bytes, most: int) -> Batch:
         If it is no such table, or has more than ``most`` rows.
     """
     try:
-        table = parse_table(_decode(body), Path("body"))
+        table = parse_table(_decode(body), Path(called))
         _check_count(len(table.rows), most)
         wanted = queries(table)
     except TableError as error:

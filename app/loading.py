@@ -136,7 +136,7 @@ class Loader:
             raise ModelRefusedError(str(error)) from None
         self.status.tested = about["tested"]
         self.status.warnings = [] if about["tested"] else [UNTESTED]
-        self.service.serve(_served(described, about))
+        self.service.serve(_served(described, about, model.folder))
 
 
 def registry_of(wanted: str) -> str | None:
@@ -148,7 +148,7 @@ def registry_of(wanted: str) -> str | None:
     return str(place.expanduser())
 
 
-def _served(described: Described, about: dict[str, Any]) -> Served:
+def _served(described: Described, about: dict[str, Any], folder: Path) -> Served:
     return Served(
         described.identity,
         {
@@ -159,4 +159,5 @@ def _served(described: Described, about: dict[str, Any]) -> Served:
             "release": described.release,
         },
         about["interval_level"],
+        folder,
     )

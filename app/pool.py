@@ -12,7 +12,7 @@ from typing import Any
 
 _LOG = logging.getLogger("app")
 
-#: Seconds in which a worker must have imported TensorFlow, and have loaded and tested a model.
+#: Seconds in which a worker must have imported its libraries, and have loaded and tested a model.
 START_SECONDS = 180.0
 #: Longest line a worker may answer, in bytes.
 _LINE = 1 << 24
@@ -45,13 +45,12 @@ class Worker:
     @classmethod
     async def start(cls) -> "Worker":
         """Start a process; it imports for some seconds before it can answer."""
-        threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "app.worker"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LINE,
-            env=os.environ | threads | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
         worker = cls(process)
         try:
@@ -65,6 +64,9 @@ class Worker:
         """Send a request and wait for its answer; a worker that fails is killed."""
         assert self.process.stdin is not None
         line = json.dumps({**message, "seconds": seconds}).encode("ascii") + b"\n"
+        if self.process.stdin.is_closing():  # writing then raises what the event loop pleases
+            await self.kill()
+            raise WorkerDiedError
         try:
             self.process.stdin.write(line)
             await self.process.stdin.drain()
@@ -119,6 +121,7 @@ class Pool:
     _idle: asyncio.Queue[Worker] = field(default_factory=asyncio.Queue)
     _warm: list[asyncio.Task[Worker]] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _asked: int = 0
     _message: dict[str, Any] | None = None
     _closed: bool = False
 
@@ -186,7 +189,12 @@ class Pool:
             If the answer did not come; the worker is replaced.
         """
         async with self._borrowed(wait_seconds) as worker:
-            return await worker.ask(message, run_seconds)
+            self._asked += 1
+            try:
+                # cores that others do not need are this one's
+                return await worker.ask({**message, "at_once": self._asked}, run_seconds)
+            finally:
+                self._asked -= 1
 
     @property
     def alive(self) -> int:
@@ -216,7 +224,9 @@ class Pool:
     async def _borrowed(self, seconds: float | None) -> AsyncIterator[Worker]:
         try:
             async with asyncio.timeout(seconds):
-                worker = await self._idle.get()
+                while not (worker := await self._idle.get()).alive:
+                    self.on_event("died")  # while it was idle: no question is to blame
+                    self._give_up(worker)
         except TimeoutError:
             raise NoWorkerError from None
         try:
@@ -231,11 +241,13 @@ class Pool:
             if worker.alive:
                 self._idle.put_nowait(worker)
             else:
-                self._workers.discard(worker)
-                if not self._closed:
-                    self._start_another()
+                self._give_up(worker)
 
-    def _start_another(self) -> None:
+    def _give_up(self, worker: Worker) -> None:
+        """Start another in the place of a dead one."""
+        self._workers.discard(worker)
+        if self._closed:
+            return
         task = asyncio.create_task(self._replace())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,10 +1,12 @@
 """Predictions for requests: limits, a cache of answers, one calculation for equal questions."""
 
 import asyncio
+import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from app.limits import Limits
@@ -27,6 +29,8 @@ class Served(NamedTuple):
     about: dict[str, Any]
     """What `GET /model` says beside it."""
     interval_level: float
+    folder: Path | None = None
+    """Where its files are, for the page about it."""
 
 
 class Lru:
@@ -161,6 +165,26 @@ class Service:
             "interval_level": level,
             "model": model.identity,
         }
+
+    async def draw(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Draw a polymer that was predicted; see `app.drawing.draw`.
+
+        Raises
+        ------
+        Problem
+            If it cannot be drawn now.
+        """
+        self.model()
+        key = ("draw", json.dumps(wanted, sort_keys=True))
+        found = self._answers.get(key)
+        if found is None:
+            message = {"do": "draw", "monomers": None, **wanted}
+            found = await self._run(key, message, self.limits.wait_seconds)
+            self._answers.put(key, found)
+        if "answer" not in found:
+            raise Problem(found["code"], found["error"], found["field"])
+        answer: dict[str, Any] = found["answer"]
+        return answer
 
     async def _join(self, key: Hashable, ask: Ask, patient: bool) -> dict[str, Any]:
         """Wait for the calculation of ``key``, which is begun if nobody else has."""

@@ -31,7 +31,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         message = json.loads(line)
         signal.alarm(math.ceil(message["seconds"]) + _GRACE)
-        answer = worker.load(message) if message["do"] == "load" else worker.predict(message)
+        answer = worker.answer(message)
         signal.alarm(0)
         _tell(answers, answer)
 
@@ -41,6 +41,12 @@ class Worker:
 
     def __init__(self) -> None:
         self.predictor: Predictor | None = None
+
+    def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what a message asks for."""
+        if message["do"] == "load":
+            return self.load(message)
+        return self.draw(message) if message["do"] == "draw" else self.predict(message)
 
     def load(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Load a verified folder and test it against its reference predictions."""
@@ -71,10 +77,12 @@ class Worker:
 
     def predict(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Predict one polymer by itself: its numbers do not depend on what else is asked for."""
+        from polyid.engine.inference import cores
         from polyid.errors import PolyIDError
         from polyid.predict import Query
 
         assert self.predictor is not None
+        threads = max(1, cores() // message["at_once"])
         monomers = message["monomers"]
         text = ".".join(monomers) if monomers else message["smiles"]
         query = Query(text, message["mechanism"], message["pm"], None, message["kind"])
@@ -82,7 +90,7 @@ class Worker:
             fault = _too_large(text, message["atoms"])
             if fault:
                 return {"code": "structure-too-large", "error": fault, "field": _field(monomers)}
-            result = self.predictor.predict([query])[0]
+            result = self.predictor.predict([query], threads=threads)[0]
         except PolyIDError as error:
             return {"code": "cannot-predict", "error": str(error), "field": _field(monomers)}
         if result.error is not None:
@@ -91,6 +99,17 @@ class Worker:
         answer = result.as_dict()
         del answer["model"]  # the parent knows more about it
         return {"answer": answer}
+
+    def draw(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Draw a polymer that was predicted, for the page."""
+        from app.drawing import draw
+        from polyid.errors import PolyIDError
+
+        assert self.predictor is not None
+        try:
+            return {"answer": draw(message, self.predictor.multimodel)}
+        except PolyIDError as error:
+            return {"code": "cannot-predict", "error": str(error), "field": ["smiles"]}
 
 
 def offending(
@@ -158,12 +177,10 @@ def _too_large(text: str, atoms: int) -> str:
 
 def _import_all() -> None:
     """Import what takes seconds before there is a model to load."""
-    from polyid.quiet import load_keras
+    import polyid.oligomers
+    import polyid.predict
 
-    load_keras()
-    import m2p  # noqa: F401 - it takes seconds on first use otherwise
-
-    import polyid.predict  # noqa: F401
+    polyid.oligomers.maker()
 
 
 def _take_stdout() -> IO[bytes]:

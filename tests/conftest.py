@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "tests" / name) for name in ("github", "hub")]
+sys.path[:0] = [str(ROOT / "tests" / name) for name in ("github", "hub", "runpod", "trainer")]
 
 from github_fixtures import github, github_server  # noqa: E402, F401 - fixtures of all packages
 from hub_fixtures import hub, hub_home, hub_server  # noqa: E402, F401 - fixtures of all packages
+from road_fixtures import finished, fresh, tiny_table, walked  # noqa: E402, F401 - the same
+from runpod_fixtures import runpod  # noqa: E402, F401 - fixtures of all packages
 
 
 def _data(name: str) -> Path:

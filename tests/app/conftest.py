@@ -4,19 +4,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser_kit import chromium
+from page_kit import Visit
+from playwright.sync_api import Browser
 from serve_kit import Server, release, serving, write_model
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder with reference predictions."""
-    return write_model(tmp_path_factory.mktemp("served") / "model", 1)
+    """A model folder with reference predictions and a card."""
+    return write_model(tmp_path_factory.mktemp("served") / "model", 1, card=True)
 
 
 @pytest.fixture(scope="session")
 def other_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another model of the same properties."""
-    return write_model(tmp_path_factory.mktemp("served") / "other", 2)
+    """Another model of the same properties, with the same files."""
+    return write_model(tmp_path_factory.mktemp("served") / "other", 2, card=True)
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +38,18 @@ def server(served_registry: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     with serving(served_registry, cache, *options) as running:
         running.until(lambda: running.get("/health/ready").status_code, lambda code: code == 200)
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless browser."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Visit]:
+    """A visitor who has opened the page."""
+    made = Visit(browser, server)
+    yield made.open()
+    made.close()

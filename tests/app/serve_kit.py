@@ -17,6 +17,7 @@ import httpx2
 import numpy as np
 import pandas as pd
 import yaml
+from card_kit import add_card
 
 from polyid.checksums import write_checksums
 from polyid.domain import Domain
@@ -70,7 +71,14 @@ def table(pm: bool = False) -> pd.DataFrame:
     return frame if pm else frame.drop(columns="pm")
 
 
-def write_model(folder: Path, seed: int = 0, *, pm: bool = False, reference: bool = True) -> Path:
+def write_model(
+    folder: Path,
+    seed: int = 0,
+    *,
+    pm: bool = False,
+    reference: bool = True,
+    card: bool = False,
+) -> Path:
     """Write a model folder whose two members have random weights.
 
     Parameters
@@ -81,6 +89,8 @@ def write_model(folder: Path, seed: int = 0, *, pm: bool = False, reference: boo
         A model that reads the tacticity.
     reference
         With reference predictions.
+    card
+        With a card and its plots.
     """
     frame, columns = table(pm), ("Glass_Transition", "Density")
     folder.mkdir(parents=True)
@@ -111,6 +121,11 @@ def write_model(folder: Path, seed: int = 0, *, pm: bool = False, reference: boo
     (folder / "record.yaml").write_text(yaml.safe_dump(record))
     if reference:
         write_reference(folder, frame, 4)
+    if card:
+        names = ["sample", "mechanism"]
+        rows = frame.assign(sample=frame["smiles_polymer"])[names].to_dict("list")
+        predictions = pd.concat([part.assign(**rows) for part in parts])
+        add_card(folder, predictions, f"{seed:016x}", DATA_HASH, COMMIT)
     write_checksums(folder)
     return folder
 

@@ -6,11 +6,12 @@ import signal
 import threading
 
 import pytest
+import uvloop
 from serve_kit import serving
 
 from app.limits import Limits
 from app.metrics import Metrics
-from app.pool import Pool
+from app.pool import Pool, Worker, WorkerDiedError
 from app.problems import Problem
 from app.schemas import Ask
 from app.service import Served, Service
@@ -68,6 +69,29 @@ def test_killed_workers_are_replaced(fragile):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_no_question_is_blamed_for_a_worker_that_died_idle(model_folder, loop):
+    events = []
+
+    async def scene():
+        pool = Pool(1, events.append)
+        await pool.load(str(model_folder))
+        (worker,) = pool._workers
+        worker.process.kill()
+        await worker.process.wait()
+        with pytest.raises(WorkerDiedError):  # the pipe is closed: not whatever the loop raises
+            await worker.ask({"do": "predict"}, 60)
+        message = {"do": "predict", "smiles": "*CC*", "monomers": None, "mechanism": None}
+        found = await pool.run(message | {"pm": None, "kind": "auto", "atoms": 999}, None, 60)
+        await pool.close()
+        return found
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert "answer" in runner.run(scene())
+    assert events == ["died", "started"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_the_service(served_registry, tmp_path, how):
     with serving(served_registry, tmp_path) as running:
@@ -83,6 +107,32 @@ def test_workers_end_with_the_service(served_registry, tmp_path, how):
                     break
                 waited.wait(0.1)
             assert gone(pid)
+
+
+@pytest.mark.slow
+def test_a_worker_is_told_how_many_share_the_cores(model_folder, monkeypatch):
+    told = []
+    real = Worker.ask
+
+    async def ask(worker, message, seconds):
+        told.append(message.get("at_once"))
+        return await real(worker, message, seconds)
+
+    async def scene():
+        pool = Pool(2)
+        await pool.load(str(model_folder))
+        monkeypatch.setattr(Worker, "ask", ask)
+        message = {"do": "predict", "smiles": "*CC*", "monomers": None, "mechanism": None}
+        message |= {"pm": None, "kind": "auto", "atoms": 999}
+        alone = await pool.run(message, None, 60)
+        beside = await asyncio.gather(*(pool.run(message, None, 60) for _ in range(2)))
+        after = await pool.run(message, None, 60)
+        await pool.close()
+        return [alone, *beside, after]
+
+    answers = asyncio.run(scene())
+    assert told == [1, 1, 2, 1]
+    assert all(answer["answer"] == answers[0]["answer"] for answer in answers)
 
 
 @pytest.mark.slow
