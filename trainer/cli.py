@@ -15,7 +15,19 @@ from rich.console import Console
 from rich.markup import escape
 
 from polyid.errors import PolyIDError
-from trainer import cli_ci, cli_deploy, cli_registry, cli_targets
+from trainer import (
+    cli_ci,
+    cli_clouds,
+    cli_costs,
+    cli_deploy,
+    cli_doctor,
+    cli_reap,
+    cli_registry,
+    cli_review,
+    cli_runs,
+    cli_targets,
+    cli_ui,
+)
 from trainer.cli_options import (
     BAD_INPUT,
     DATA,
@@ -36,7 +48,6 @@ from trainer.cli_options import (
     Sets,
     Version,
     Work,
-    Workers,
     console_for,
     give,
 )
@@ -53,10 +64,17 @@ app = typer.Typer(
     "the same command resumes.",
 )
 
+app.add_typer(cli_runs.app)
 app.add_typer(cli_registry.app)
+app.add_typer(cli_reap.app)
+app.add_typer(cli_review.app)
+app.add_typer(cli_costs.app)
 app.add_typer(cli_ci.app)
 app.add_typer(cli_deploy.app)
+app.add_typer(cli_doctor.app)
 app.add_typer(cli_targets.app)
+app.add_typer(cli_clouds.app)
+app.add_typer(cli_ui.app)
 
 
 @app.command()
@@ -82,96 +100,6 @@ def check(
     give(report.to_dict(), json_, out)
     if not report.ok:
         raise typer.Exit(BAD_INPUT)
-
-
-@app.command()
-def doctor(
-    data: Data = DATA,
-    params: Params = PARAMS,
-    gates: GatesFile = GATES,
-    registry: Registry = REGISTRY,
-    sets: Sets = None,
-    work: Work = WORK,
-    json_: Json = False,
-    out: Out = None,
-) -> None:
-    """Ask whether a run can start here, and whether its end will be allowed."""
-    from trainer.doctor import examine
-    from trainer.doctor_view import render
-    from trainer.registry import open_registry
-
-    findings = examine(data, params, gates, sets or (), open_registry(registry), work)
-    render(findings, console_for(json_))
-    well = all(finding.ok for finding in findings)
-    give({"ok": well, "checks": [finding._asdict() for finding in findings]}, json_, out)
-    if not well:
-        raise typer.Exit(NO)
-
-
-@app.command()
-def run(
-    data: Data = DATA,
-    params: Params = PARAMS,
-    gates: GatesFile = GATES,
-    registry: Registry = REGISTRY,
-    sets: Sets = None,
-    publish: Annotated[bool, typer.Option("--publish", help="Release it if it passes.")] = False,
-    version: Version = None,
-    public: Public = False,
-    work: Work = WORK,
-    workers: Workers = None,
-    json_: Json = False,
-) -> None:
-    """Walk the whole road: check, train, evaluate, gate, candidate and, with --publish, release.
-
-    What is done already is not done again: a candidate that exists is not trained, and a run that
-    was stopped or killed goes on from its newest checkpoint.
-    """
-    from trainer import road
-    from trainer.outcome_view import show
-    from trainer.registry import open_registry
-
-    console = console_for(json_)
-    outcome = road.run(
-        data,
-        params,
-        gates,
-        open_registry(registry, public=public),
-        work=work,
-        console=console,
-        overrides=sets or (),
-        publish=publish,
-        version=version,
-        workers=workers,
-    )
-    show(outcome, registry, publish, console)
-    give(outcome.as_json(), json_)
-    if not outcome.passed:
-        raise typer.Exit(NO)
-
-
-@app.command()
-def train(
-    data: Data = DATA,
-    params: Params = PARAMS,
-    sets: Sets = None,
-    work: Work = WORK,
-    workers: Workers = None,
-    json_: Json = False,
-    out: Out = None,
-) -> None:
-    """Train the members, resuming what was begun."""
-    from trainer import road
-    from trainer.plan import make_plan
-
-    plan, console = make_plan(data, params, work, sets or ()), console_for(json_)
-    done = road.train_plan(plan, console, workers)
-    console.print(f"Trained {plan.params.folds.count} folds in {plan.folder}.")
-    give(
-        {"fingerprint": plan.fingerprint, "folder": str(plan.folder), "seconds": done.seconds},
-        json_,
-        out,
-    )
 
 
 @app.command()

@@ -48,7 +48,7 @@ def standing(
         bool, typer.Option("--planned", help="Only say what there is; never fail.")
     ] = False,
 ) -> None:
-    """Say where the model of this commit stands, and give fingerprint, verdict and publish.
+    """Say where the model of this commit stands, and give its fingerprint, verdict and more.
 
     Exits 1 where the model was trained and failed its gate, or was never judged.
     """
@@ -63,6 +63,7 @@ def standing(
     outputs.set_outputs(
         fingerprint=fingerprint,
         verdict="planned" if planned else found.verdict,
+        trained="false" if found.verdict == "not trained" else "true",
         publish="true" if found.publishable else "false",
         release=found.release or "",
     )
@@ -92,3 +93,52 @@ def tag(
     name = tag_commit(found.release, commit)
     outputs.notice("publish", f"{found.text} Its commit is tagged {name}.")
     outputs.set_outputs(tag=found.release)
+
+
+@app.command()
+def away(
+    fingerprint: Annotated[str, typer.Argument(help="The run's fingerprint.")],
+    commit: Annotated[str, typer.Option(help="Commit that waits for it.")],
+    target: Annotated[str, typer.Option(help="Where it is being trained.")],
+    registry: Registry = REGISTRY,
+) -> None:
+    """Leave a run that was dispatched to its target: mark its commit as one that waits.
+
+    Gives away and verdict; a candidate that is there already is judged at once.
+    """
+    from trainer.ci import outputs
+    from trainer.ci.github import GitHub
+    from trainer.ci.waiting import mark
+    from trainer.registry import open_registry
+
+    if open_registry(registry).has_candidate(fingerprint):
+        outputs.set_outputs(away="false", verdict="")
+        return
+    mark(GitHub.from_environment(), commit, fingerprint, target)
+    outputs.notice("train", f"Run {fingerprint} goes on on {target}, and is judged when it ends.")
+    outputs.set_outputs(away="true", verdict="running")
+
+
+@app.command()
+def collect(
+    registry: Registry = REGISTRY,
+    workflow: Annotated[str, typer.Option(help="File of the workflow that trains.")] = "train.yml",
+    namespace: Annotated[
+        str, typer.Option(help="Who pays on the Hub; the token's owner by default.")
+    ] = "",
+    work: Work = WORK,
+) -> None:
+    """Look after commits whose model is trained elsewhere: what is there is judged."""
+    from trainer.ci import collect as collecting
+    from trainer.ci import outputs
+    from trainer.ci.github import GitHub
+    from trainer.registry import open_registry
+    from trainer.targets import Handle, open_target
+
+    def live(target: str, fingerprint: str) -> list[Handle]:
+        place = open_target(target, work=work, namespace=namespace or None, registry=registry)
+        return place.find(fingerprint)
+
+    github = GitHub.from_environment()
+    for line in collecting.collect(github, workflow, open_registry(registry), live):
+        outputs.notice("collect", line)

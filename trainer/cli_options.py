@@ -3,11 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
+LogFormat = Literal["text", "json"]
 NO, BAD_INPUT, INTERRUPTED = 1, 2, 75
 
 Data = Annotated[Path, typer.Option(help="Data file (CSV).")]
@@ -37,6 +38,23 @@ Version = Annotated[
     str | None, typer.Option(help="Version tag such as v2.0.0, instead of the next one.")
 ]
 
+Checkpoints = Annotated[
+    str | None,
+    typer.Option(
+        help="Keep checkpoints there too, to resume on another machine: hf://namespace/name, "
+        "s3://bucket/folder or any fsspec address; 'none' for nowhere."
+    ),
+]
+CheckpointMinutes = Annotated[
+    float | None, typer.Option(min=0.0, help="Least minutes between two uploads; 10 by default.")
+]
+
+Track = Annotated[
+    list[str] | None,
+    typer.Option(help="Tell tensorboard, trackio or wandb how training goes. May be repeated."),
+]
+Format = Annotated[LogFormat, typer.Option(help="Log for people, or one JSON object a line.")]
+
 DATA, PARAMS, GATES = Path("data/polyid_properties.csv"), "params.yaml", Path("gates.yaml")
 REGISTRY, WORK = "registry", Path("runs")
 
@@ -45,6 +63,15 @@ def console_for(as_json: bool) -> Console:
     """Return where people read; standard output is kept for JSON if that was asked for."""
     seen = (sys.stderr if as_json else sys.stdout).isatty()
     return Console(stderr=as_json, width=None if seen else 100)
+
+
+def console_as(log_format: LogFormat, as_json: bool) -> Console:
+    """Return the same for a log in either format."""
+    if log_format == "text":
+        return console_for(as_json)
+    from trainer.watching.jsonlog import json_console
+
+    return json_console(as_json)
 
 
 def give(result: dict[str, Any], as_json: bool, out: Path | None = None) -> None:

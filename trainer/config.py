@@ -142,6 +142,22 @@ class IntervalsConfig(_Strict):
     level: Annotated[float, Field(gt=0.5, lt=1)]
 
 
+class ConductConfig(_Strict):
+    """How a run is kept and watched: it decides no result, and is no part of a fingerprint.
+
+    The one section that may be left out; the command line can say the same.
+    """
+
+    checkpoints: str | None = None
+    """Store of checkpoints beside the work folder: ``hf://ns/name``, ``s3://bucket/folder`` …"""
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 10.0
+    """Least minutes between two uploads."""
+    track: list[Literal["tensorboard", "trackio", "wandb"]] = []
+    """Who is told how training goes."""
+    stall: Annotated[float, Field(gt=1)] = 10.0
+    """An alarm when no step ends within so many times the usual."""
+
+
 class Params(_Strict):
     """The whole recipe."""
 
@@ -152,6 +168,7 @@ class Params(_Strict):
     training: TrainingConfig
     domain: DomainConfig
     intervals: IntervalsConfig
+    conduct: ConductConfig = Field(default=ConductConfig(), exclude=True)
 
     @model_validator(mode="after")
     def _pm(self) -> "Params":

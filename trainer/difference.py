@@ -226,10 +226,10 @@ def _data(a: Model, b: Model, facts: list[ParamChange]) -> DataDifference:
     shared = set(old["property"]) & set(new["property"])
     one_only = (set(old["property"]) | set(new["property"])) - shared
     rows = row_changes(*(table[table["property"].isin(shared)] for table in (new, old)))
-    return DataDifference(same, facts, _counts(rows), rows, sorted(one_only))
+    return DataDifference(same, facts, row_counts(rows), rows, sorted(one_only))
 
 
-def _counts(rows: list[RowChange]) -> list[RowCount]:
+def row_counts(rows: list[RowChange]) -> list[RowCount]:
     """Count by property and mechanism; most changes first within a property."""
     counts = Counter((row.property, row.mechanism, row.kind) for row in rows)
     keys = dict.fromkeys((row.property, row.mechanism) for row in rows)

@@ -77,11 +77,30 @@ def fetch(repo: str, fingerprint: str, work: Path) -> tuple[Plan, Inputs]:
             )
         )
     plan = make_plan(found.data, found.params, work)
+    require_run(plan, fingerprint, f"{repo}, branch {branch(fingerprint)}")
+    return plan, found
+
+
+def require_run(plan: Plan, fingerprint: str, place: str) -> None:
+    """See that inputs and this code make the run that was asked for.
+
+    Parameters
+    ----------
+    plan : Plan
+        What they make.
+    fingerprint : str
+        What was asked for.
+    place : str
+        Where the inputs stand, for the message.
+
+    Raises
+    ------
+    PolyIDError
+        If they make another run: other code, or inputs that were changed.
+    """
     if plan.fingerprint != fingerprint:
         raise PolyIDError(
-            f"The inputs on {repo}, branch {branch(fingerprint)}, and this code make the run "
-            f"{plan.fingerprint}; expected {fingerprint}. The image was built from another commit "
-            "than the one that was dispatched from: build it anew, give it with --image, and "
-            "dispatch again."
+            f"The inputs in {place}, and this code make the run {plan.fingerprint}; expected "
+            f"{fingerprint}. The image was built from another commit than the one that was "
+            "dispatched from: build it anew, give it with --image, and dispatch again."
         )
-    return plan, found

@@ -99,8 +99,14 @@ def _cpu() -> str:
 
 def _gpus() -> list[str]:
     """Names of NVIDIA processors, from their driver's own tool (no framework is imported)."""
-    listed = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
-    return [line.strip() for line in (listed or "").splitlines() if line.strip()]
+    return [row[0] for row in nvidia_smi("name")]
+
+
+def nvidia_smi(fields: str) -> list[list[str]]:
+    """Ask the driver's own tool for ``fields`` of each GPU, numbers without units."""
+    listed = _output(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"])
+    rows = [line for line in (listed or "").splitlines() if line.strip()]
+    return [[cell.strip() for cell in row.split(",")] for row in rows]
 
 
 def _output(command: list[str]) -> str | None:

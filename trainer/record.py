@@ -85,6 +85,26 @@ class HardwareRecord(_Strict):
     """Names of the graphics processors, empty where there is none."""
 
 
+class EstimateRecord(_Strict):
+    """What a run was expected to take, before it was started."""
+
+    target: str
+    hardware: str
+    """Kind of machine on the target, such as ``l4x1``."""
+    usd_per_hour: float = Field(ge=0)
+    """0 where nobody is billed."""
+    hours: float = Field(ge=0)
+    """Hours of work, as `Record.hours` counts them."""
+    cost_usd: float = Field(ge=0)
+    """Price of these hours."""
+    total_usd: float = Field(ge=0)
+    """With start, evaluation and storage, which the run does not measure of itself."""
+    measured: bool
+    """Whether it rests on a measurement of this recipe on this hardware."""
+    basis: str
+    """Where throughput was measured, and by what it was multiplied."""
+
+
 class Record(_Strict):
     """One run: its inputs, its circumstances and its verdict."""
 
@@ -109,6 +129,8 @@ class Record(_Strict):
     finished: Time
     gate: Verdict | None = None
     """Verdict of the gate; None before it was asked."""
+    estimate: EstimateRecord | None = None
+    """None in older records, and where nothing was known of the hardware."""
 
 
 def write_record(record: Record, folder: Path) -> Path:

@@ -69,9 +69,7 @@ def _predict_again(
 ) -> pd.DataFrame | None:
     """Predict the candidate's labels by the release's members; None if it cannot."""
     from polyid.multimodel import MultiModel
-    from polyid.quiet import load_keras
 
-    load_keras()
     mm = MultiModel.load_models(folder)
     assert mm.parameters is not None
     if mm.parameters.model == "pm" and "pm" not in frame:

@@ -10,20 +10,26 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 
 from polyid.errors import PolyIDError
 from polyid.structures import build
 from trainer import contract_view, stages
 from trainer.champion import Champion
+from trainer.conduct import PLAIN, Conduct, forget
 from trainer.contract import check_data
 from trainer.contract_report import Report
 from trainer.gate import Verdict
 from trainer.gates_config import Gates, load_gates, require_floors
+from trainer.keeping.keeper import Keeper
 from trainer.plan import Plan, make_plan
 from trainer.registry import Registry, Release
 from trainer.reigning import reigning
+from trainer.training.attend import Attendant, Event
 from trainer.training.run import Trained, groups_of, train
 from trainer.training.view import TrainingView
+from trainer.watching.jsonlog import JsonView
+from trainer.watching.onlookers import onlookers
 
 #: What the recipe scores on the split that ``folds.also`` names, in the run's folder.
 _OTHER = "other_split.json"
@@ -85,14 +91,28 @@ def check(plan: Plan, gates: Gates | None, console: Console) -> Report:
     return report
 
 
-def train_plan(plan: Plan, console: Console, workers: int | None = None) -> Trained:
-    """Train, with a view of it."""
+def train_plan(
+    plan: Plan, console: Console, workers: int | None = None, conduct: Conduct = PLAIN
+) -> Trained:
+    """Train, with a view of it; first bring here what a store of checkpoints has."""
     smiles = list(plan.frame()["smiles_polymer"])
     depth = plan.params.model.num_messages
     with console.status("Building quotient graphs of the polymers …"):
         build(smiles, depth, cache=plan.cache)
-    with TrainingView(console) as view:
-        return train(plan, view, workers)
+    viewer = JsonView if conduct.log_format == "json" else TrainingView
+    with viewer(console) as view:
+        attendants: list[Attendant] = []
+        if conduct.checkpoints is not None:
+            keeper = Keeper(plan, groups_of(plan), conduct.checkpoints, conduct.every_s)
+            attendants.append(keeper)
+        with onlookers(plan, conduct) as looking:
+
+            def on_event(event: Event) -> None:
+                view(event)
+                for each in looking:
+                    each.hear(event)
+
+            return train(plan, on_event, workers, [*attendants, *looking])
 
 
 def champion_for(plan: Plan, registry: Registry, folder: Path) -> Champion | None:
@@ -117,6 +137,7 @@ def run(
     publish: bool = False,
     version: str | None = None,
     workers: int | None = None,
+    conduct: Conduct = PLAIN,
 ) -> Outcome:
     """Walk the road; whatever is done already is not done again.
 
@@ -142,22 +163,40 @@ def run(
     else:
         registry.require_writable()
         check(plan, gates, console)
-        train_plan(plan, console, workers)
-        evaluate_plan(plan, console, workers)
-    judge_and_store(plan, gates, registry)
+        train_plan(plan, console, workers, conduct)
+        evaluate_plan(plan, console, workers, conduct)
+    if judge_and_store(plan, gates, registry) is None:
+        _forget(plan, console, conduct)
     return _finish(plan, registry, publish, version, trained=not known)
 
 
-def evaluate_plan(plan: Plan, console: Console, workers: int | None = None) -> dict[str, Any]:
+def _forget(plan: Plan, console: Console, conduct: Conduct) -> None:
+    """Remove the checkpoints of a run whose candidate is stored, and of its twin."""
+    twin = _twin(plan)
+    for each in [plan] if twin is None else [plan, twin]:
+        if (why := forget(each, conduct)) is not None:
+            console.print(f"[yellow]Warning:[/] {escape(why)}", highlight=False, soft_wrap=True)
+
+
+def _twin(plan: Plan) -> Plan | None:
+    """Return the same recipe on the split that ``folds.also`` names."""
+    other = plan.params.folds.also
+    if other is None:
+        return None
+    folds = plan.params.folds.model_copy(update={"split": other, "also": None})
+    return make_plan(plan.data, plan.params.model_copy(update={"folds": folds}), plan.work)
+
+
+def evaluate_plan(
+    plan: Plan, console: Console, workers: int | None = None, conduct: Conduct = PLAIN
+) -> dict[str, Any]:
     """Score a trained run, and its twin on the other split if the recipe names one."""
     groups = groups_of(plan)
     metrics = stages.evaluate_run(plan, groups, console.print)
-    other = plan.params.folds.also
-    if other is not None:
-        folds = plan.params.folds.model_copy(update={"split": other, "also": None})
-        twin = make_plan(plan.data, plan.params.model_copy(update={"folds": folds}), plan.work)
-        console.print(f"The same recipe on {other} folds, for the report:")
-        train_plan(twin, console, workers)
+    twin = _twin(plan)
+    if twin is not None:
+        console.print(f"The same recipe on {twin.params.folds.split} folds, for the report:")
+        train_plan(twin, console, workers, conduct)
         stages.write_json(
             plan.folder / _OTHER, stages.evaluate_run(twin, groups_of(twin), console.print)
         )

@@ -1,6 +1,6 @@
 """One release or candidate on the console: verdict first, then scores, then the record."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -77,6 +77,18 @@ def duration(hours: float) -> str:
     return f"{60 * hours:.1f} min" if hours < 1 else f"{hours:.1f} h"
 
 
+def dollars(usd: float) -> str:
+    """Write dollars for a reader; a little is not written as nothing."""
+    return f"{usd:.2f} US dollars" if usd >= 0.01 else f"{usd:.4f} US dollars"
+
+
+def _expected(actual: float, estimate: float | None, write: Callable[[float], str]) -> str:
+    """Say what was expected, and how far off that was."""
+    if not estimate:
+        return ""
+    return f"; {write(estimate)} expected, × {actual / estimate:.2f}"
+
+
 def code_text(code: Mapping[str, Any]) -> str:
     """Say which code ran, and what is not known about it."""
     if code.get("commit") is None:
@@ -132,8 +144,18 @@ def _facts(shown: Shown) -> Table:
             *(machine["gpus"] or ["no GPU"]),
         ]
     )
-    facts["Took"] = duration(record["hours"])
+    expected = record.get("estimate") or {}
     cost = record["cost_usd"]
-    facts["Cost"] = "not billed" if cost is None else f"{cost:.2f} US dollars"
+    facts["Took"] = duration(record["hours"]) + _expected(
+        record["hours"], expected.get("hours"), duration
+    )
+    facts["Cost"] = "not billed"
+    if cost is not None:
+        facts["Cost"] = dollars(cost) + _expected(cost, expected.get("cost_usd"), dollars)
+    if expected:
+        how = "measured" if expected["measured"] else "estimated"
+        facts["Estimate"] = (
+            f"{expected['hardware']} of {expected['target']}, {how}: {expected['basis']}"
+        )
     facts["Time"] = f"{record['started']} to {record['finished']}"
     return facts_table(facts)

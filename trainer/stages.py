@@ -22,6 +22,7 @@ from polyid.structures import build
 from trainer.baselines import fit_baselines
 from trainer.card import write_card
 from trainer.champion import Champion
+from trainer.costs.foreseen import recorded
 from trainer.evaluate import evaluate
 from trainer.fingerprint import params_hash
 from trainer.gate import Verdict, judge_folder
@@ -29,7 +30,15 @@ from trainer.gates_config import Gates
 from trainer.plan import Plan
 from trainer.plot_files import plots_of, write_plots
 from trainer.provenance import dvc_md5, git_state, hardware, image_digest, package_versions
-from trainer.record import CodeRecord, DataRecord, FoldsRecord, Record, write_record
+from trainer.record import (
+    RECORD,
+    CodeRecord,
+    DataRecord,
+    FoldsRecord,
+    Record,
+    read_record,
+    write_record,
+)
 from trainer.report import write_report
 from trainer.training.checkpoint import Arrays, CheckpointError
 from trainer.training.groups import Group
@@ -106,7 +115,7 @@ def judge_run(
     if unjudged(out):
         return verdict
     write_json(out / GATE, verdict.as_json() | {"gates": gates_hash(gates)})
-    record = _record(plan, verdict)
+    record = _record(plan, verdict, out)
     write_record(record, out)
     write_card(out)
     write_report(
@@ -222,11 +231,16 @@ def _nearest_in_training(plan: Plan, frame: pd.DataFrame, folds: Folds) -> np.nd
     return found
 
 
-def _record(plan: Plan, verdict: Verdict) -> Record:
-    frame, status = plan.frame(), read_status(plan.folder)
-    folds, params = plan.folds(frame), plan.params
+def _record(plan: Plan, verdict: Verdict, out: Path) -> Record:
+    status = read_status(plan.folder)
+    if not status and (out / RECORD).is_file():
+        # judged again where it was not trained: what it took stands in the record it came with
+        return read_record(out).model_copy(update={"gate": verdict.verdict})
+    frame, folds, params = plan.frame(), plan.folds(plan.frame()), plan.params
     commit, dirty = git_state(Path(__file__).parent)
     now = datetime.now(UTC).replace(microsecond=0)
+    hours, estimate = float(status.get("seconds", 0.0)) / 3600, recorded(plan)
+    billed = estimate is not None and estimate.usd_per_hour > 0
     return Record(
         fingerprint=plan.fingerprint,
         data=DataRecord(
@@ -249,11 +263,12 @@ def _record(plan: Plan, verdict: Verdict) -> Record:
         seeds={"folds": folds.seed, "training": params.training.seed},
         packages=package_versions(),
         hardware=hardware(),
-        hours=round(float(status.get("seconds", 0.0)) / 3600, 4),
-        cost_usd=None,
+        hours=round(hours, 4),
+        cost_usd=round(hours * estimate.usd_per_hour, 4) if estimate and billed else None,
         started=datetime.fromisoformat(status["started"]) if "started" in status else now,
         finished=now,
         gate=verdict.verdict,
+        estimate=estimate,
     )
 
 

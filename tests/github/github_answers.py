@@ -107,7 +107,7 @@ class Answers:
     def _missing(self, request: Request, body: dict[str, Any], user: User | None) -> Response:
         raise NOT_FOUND
 
-    def _find(self, among: dict[int, dict[str, Any]], request: Request) -> dict[str, Any]:
+    def _find(self, among: dict[int, Any], request: Request) -> Any:
         found = among.get(request.path_params["id"])
         if found is None:
             raise NOT_FOUND

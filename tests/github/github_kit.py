@@ -65,7 +65,7 @@ class GitHub:
         login
             Such as ``alice``; ``github-actions[bot]`` with ``bot=True`` is a workflow's token.
         may
-            What it may write, of ``issues``, ``checks`` and ``contents``; () reads only.
+            What it may write, of ``issues``, ``checks``, ``contents``, ``actions``; () reads only.
         """
         token = f"{'ghs' if bot else 'ghp'}_{secrets.token_hex(18)}"
         kind, app = ("Bot", ACTIONS) if bot else ("User", None)
@@ -110,10 +110,58 @@ class GitHub:
                 "base": {"ref": "main", "repo": {"full_name": self.repository}},
             }
 
+    def ran(self, run: int, job: str, conclusion: str, **steps: str) -> None:
+        """Let a run have a job, with the conclusions of its steps; ``_`` in a name is a blank."""
+        with self.state.lock:
+            jobs = self.state.jobs.setdefault(run, [])
+            number = self.state.number()
+            page = f"https://github.com/{self.repository}/actions/runs/{run}/job/{number}"
+            shown = [
+                {"name": name.replace("_", " "), "status": "completed", "conclusion": said}
+                for name, said in steps.items()
+            ]
+            made = {"id": number, "run_id": run, "name": job, "html_url": page, "steps": shown}
+            jobs.append(made | {"status": "completed", "conclusion": conclusion})
+
+    def workflow_ran(
+        self, id_: int, head: str, conclusion: str, workflow: str = "train.yml"
+    ) -> None:
+        """Let a workflow have run for a commit."""
+        with self.state.lock:
+            self.state.runs[id_] = {
+                "id": id_,
+                "head_sha": head,
+                "path": f".github/workflows/{workflow}",
+                "status": "completed",
+                "conclusion": conclusion,
+                "run_attempt": 1,
+            }
+
+    def attempts(self, id_: int) -> int:
+        """How often a run of a workflow was started."""
+        with self.state.lock:
+            return int(self.state.runs[id_]["run_attempt"])
+
     def labels(self, number: int) -> list[str]:
         """Labels of a pull request."""
         with self.state.lock:
             return list(self.state.labels.get(number, []))
+
+    def label(self, number: int, name: str) -> None:
+        """Let somebody have given a pull request a label."""
+        with self.state.lock:
+            self.state.labels.setdefault(number, []).append(name)
+
+    def permit(self, login: str, permission: str) -> None:
+        """Give a user ``admin``, ``write`` or ``read`` here; strangers have ``read``."""
+        with self.state.lock:
+            self.state.permissions[login] = permission
+
+    @property
+    def started(self) -> list[dict[str, Any]]:
+        """Every ``workflow_dispatch`` so far: ``workflow``, ``ref`` and ``inputs``."""
+        with self.state.lock:
+            return copy.deepcopy(self.state.started)
 
     @property
     def dispatches(self) -> list[dict[str, Any]]:

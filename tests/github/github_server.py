@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from github_answers import NOT_FOUND, Answers
+from github_answers import NOT_FOUND
+from github_runs import Runs
 from github_state import COMMIT, Refused, State, User, invalid, now
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,7 +23,7 @@ STATUSES = ["queued", "in_progress", "completed", "waiting", "requested", "pendi
 LONGEST = 65_536
 
 
-class Api(Answers):
+class Api(Runs):
     """The handlers."""
 
     def __init__(self, state: State) -> None:
@@ -30,8 +31,10 @@ class Api(Answers):
         repo = "/repos/{owner}/{name}"
         number = repo + "/issues/{number:int}"
         self.routes = [
+            *self.run_routes(),
             self._route("GET", "/user", self.user),
             self._route("GET", repo, self.repository),
+            self._route("GET", repo + "/collaborators/{login}/permission", self.permission),
             self._route("GET", repo + "/pulls/{number:int}", self.pull),
             self._route("GET", number + "/comments", self.comments),
             self._route("POST", number + "/comments", self.comment, "issues"),
@@ -45,6 +48,7 @@ class Api(Answers):
             self._route("GET", repo + "/check-runs/{id:int}", self.check_of),
             self._route("PATCH", repo + "/check-runs/{id:int}", self.change_check, "checks"),
             self._route("GET", repo + "/commits/{ref:path}/check-runs", self.checks),
+            self._route("GET", repo + "/actions/runs/{id:int}/jobs", self.jobs),
             self._route("POST", repo + "/dispatches", self.dispatch, "contents"),
             self._route("POST", repo + "/git/tags", self.tag, "contents"),
             self._route("POST", repo + "/git/refs", self.make_ref, "contents"),
@@ -72,6 +76,11 @@ class Api(Answers):
                 "default_branch": "main",
             }
         )
+
+    def permission(self, request: Request, body: dict[str, Any], user: User | None) -> Response:
+        login = request.path_params["login"]
+        said = self.state.permissions.get(login, "read")  # everybody reads what is public
+        return JSONResponse({"permission": said, "user": {"login": login}})
 
     def pull(self, request: Request, body: dict[str, Any], user: User | None) -> Response:
         pull = self.state.pulls.get(request.path_params["number"])
@@ -164,6 +173,9 @@ class Api(Answers):
             newest = {(c["name"], (c["app"] or {}).get("id")): c for c in found}
             found = list(newest.values())
         return self._page(request, found, "check_runs")
+
+    def jobs(self, request: Request, body: dict[str, Any], user: User | None) -> Response:
+        return self._page(request, self._find(self.state.jobs, request), "jobs")
 
     # dispatches, tags and refs --------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-ALL = frozenset({"issues", "checks", "contents"})
+ALL = frozenset({"issues", "checks", "contents", "actions"})
 ACTIONS = {"id": 15368, "slug": "github-actions", "name": "GitHub Actions"}
 _DOCS = "https://docs.github.com/rest"
 
@@ -92,7 +92,11 @@ class State:
         self.checks: dict[int, dict[str, Any]] = {}
         self.labels: dict[int, list[str]] = {}
         self.pulls: dict[int, dict[str, Any]] = {}
+        self.jobs: dict[int, list[dict[str, Any]]] = {}
+        self.runs: dict[int, dict[str, Any]] = {}
         self.dispatches: list[dict[str, Any]] = []
+        self.started: list[dict[str, Any]] = []
+        self.permissions: dict[str, str] = {}
         self.tags: dict[str, dict[str, Any]] = {}
         self.refs: dict[str, str] = {}
         self.faults: list[Fault] = []

@@ -39,6 +39,12 @@ def test_round_trip(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.arrays[name], value)
 
 
+def test_a_file_where_the_folder_should_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CheckpointError, match=r"epoch-000001\.npz cannot be written: Not a dir"):
+        checkpoint.save(tmp_path / "file" / "member-00", 1, arrays())
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     assert checkpoint.newest(tmp_path / "none") == (None, [])
     (tmp_path / "epoch-000003.txt").write_text("")

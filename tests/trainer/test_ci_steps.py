@@ -11,12 +11,13 @@ from registry_kit import Run
 
 from polyid.errors import PolyIDError
 from trainer.ci import outputs
-from trainer.ci.decide import DECIDES, HOSTED, changed_files, decide, deciding
+from trainer.ci.decide import DECIDES, HOSTED, RENTED, changed_files, decide, deciding, given_files
 from trainer.ci.settle import settle
 from trainer.ci.standing import standing
 from trainer.ci.tags import tag_commit
 from trainer.fingerprint import CODE
 from trainer.registry import LocalRegistry
+from trainer.targets import NAMES
 
 ROOT = Path(__file__).parents[2]
 HERE = {"repository": {"full_name": "acme/code"}}
@@ -42,6 +43,22 @@ def test_another_change_is_not(name):
     assert not decide("push", HERE, [name], "", "").train
 
 
+def test_files_that_a_workflow_names_decide_too():
+    ref = "acme/mine/.github/workflows/polymers.yml@refs/heads/main"
+    env = {
+        "DATA": "tables/mine.csv",
+        "PARAMS": "mine.yaml",
+        "GATES": "",
+        "GITHUB_WORKFLOW_REF": ref,
+    }
+    given = given_files(env)
+    assert given == ["tables/mine.csv", "mine.yaml", ".github/workflows/polymers.yml"]
+    for name in (*given, "tables.dvc", "tables/mine.csv.dvc"):
+        assert deciding(["README.md", name], given) == [name]
+    assert deciding([".dvc", "mine.csv.dvc", ".github/workflows/ci.yml"], given) == []
+    assert given_files({"GITHUB_WORKFLOW_REF": ""}) == []
+
+
 def test_in_doubt_it_is_trained():
     assert decide("push", HERE, None, "", "").train
     assert decide("workflow_dispatch", HERE, [], "", "").train
@@ -59,6 +76,16 @@ def test_ones_own_machines_need_labels():
     for labels in ("", "[]", '"gpu"', "[1]"):
         with pytest.raises(ValueError, match="RUNNER_LABELS"):
             decide("push", HERE, [], "self-hosted", labels)
+
+
+def test_a_rented_machine_needs_an_image_unless_one_is_given():
+    rented = decide("push", HERE, ["data.dvc"], "hf-jobs", "")
+    assert "rented=true\nimage=true" in rented.outputs()
+    assert "image=false" in rented.outputs("acme/image@sha256:0")
+    assert "image=false" in decide("push", HERE, ["README.md"], "hf-jobs", "").outputs()
+    assert set(RENTED) < set(NAMES)
+    fork = decide("pull_request", request("eve/code"), ["data.dvc"], "hf-jobs", "")
+    assert "image=false" in fork.outputs()
 
 
 def git(folder: Path, *args: str) -> str:
@@ -106,7 +133,8 @@ def test_it_decides_with_nothing_installed(checkout, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "params.yaml changed" in done.stdout
     assert out.read_text().splitlines() == [
-        "train=true", "foreign=false", "target=local", 'runner=["ubuntu-24.04"]',
+        "train=true", "foreign=false", "target=local", 'runner=["ubuntu-24.04"]', "rented=false",
+        "image=false",
     ]  # fmt: skip
     done = subprocess.run(
         command, cwd=checkout, env=env | {"TARGET": "self-hosted"}, capture_output=True, text=True
@@ -131,6 +159,7 @@ def needs(decide="success", train="success", check="skipped", verdict="", **said
         (needs(verdict="planned"), True),
         (needs(train="skipped"), False),
         (needs(verdict="fail"), False),
+        (needs(verdict="running"), False),
         (needs(verdict=""), False),
         (needs(verdict="pass", train="failure"), False),
         (needs(verdict="pass", train="cancelled"), False),
@@ -139,6 +168,13 @@ def needs(decide="success", train="success", check="skipped", verdict="", **said
 )
 def test_only_a_verdict_lets_a_change_of_a_model_through(jobs, good):
     assert settle(jobs)[0] is good
+
+
+def test_an_image_that_cannot_be_built_is_named():
+    good, why = settle(needs(train="skipped") | {"image": {"result": "failure"}})
+    assert not good
+    assert "see the job image" in why
+    assert settle(needs(verdict="pass") | {"image": {"result": "skipped"}})[0]
 
 
 def test_a_change_of_no_model_goes_through_and_a_forks_does_not():

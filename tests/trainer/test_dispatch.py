@@ -14,6 +14,7 @@ from road_kit import ROOT, TRAINER, Road, wait_for
 from polyid.errors import PolyIDError
 from trainer import inputs
 from trainer.plan import make_plan
+from trainer.record import read_record
 from trainer.targets import open_target
 
 
@@ -67,6 +68,17 @@ def test_a_job_trains_what_was_staged_and_leaves_its_candidate(
     theirs, ours = json.loads(Path(there).read_text()), json.loads(here.read_text())
     assert theirs["fingerprint"] == ours["fingerprint"] == mark
     assert theirs["properties"] == ours["properties"]
+    # what was expected before it was rented stands in its record, beside what it cost
+    kept = hub.api().hf_hub_download(repo, "record.yaml", revision=f"candidate/{mark}")
+    record = read_record(Path(kept))
+    assert record.estimate is not None
+    assert (record.estimate.target, record.estimate.hardware) == ("hf-jobs", "cpu-basic")
+    assert record.estimate.usd_per_hour == pytest.approx(0.01)
+    assert record.cost_usd == pytest.approx(record.hours * 0.01, abs=1e-4)
+    (own,) = finished.work.glob("*/candidate/record.yaml")
+    at_home = read_record(own)
+    assert at_home.estimate is not None
+    assert (at_home.estimate.target, at_home.cost_usd) == ("local", None)
 
     again = json.loads(dispatch(unstarted, "hf-jobs", "--json").stdout)
     assert (again["run"], again["candidate"]) == (None, True)
@@ -130,7 +142,20 @@ def test_a_second_dispatch_adopts_and_cancel_stops_it(hub: Hub, unstarted: Road)
 def test_what_a_job_needs_is_asked_before_anything_is_started(
     unstarted: Road, more: tuple[str, ...], missing: str
 ) -> None:
-    assert missing in dispatch(unstarted, "hf-jobs", *more, code=2).stderr
+    words = [word.replace("here", str(unstarted.folder / "here")) for word in more]
+    assert missing in dispatch(unstarted, "hf-jobs", *words, code=2).stderr
+    assert nothing_runs(unstarted)
+
+
+def test_a_run_above_its_budget_is_refused_before_anything_is_rented(
+    hub: Hub, unstarted: Road
+) -> None:
+    dear = ("--set", "training.epochs=50000000")
+    said = dispatch(unstarted, "hf-jobs", "--budget", "0.5", *dear, code=1)
+    assert "Over budget, nothing was started." in said.stdout
+    assert {call["method"] for call in hub.calls()} <= {"GET", "HEAD"}
+    unknown = ("--flavor", "huge", "--budget", "9")
+    assert "received 'huge'" in dispatch(unstarted, "hf-jobs", *unknown, code=2).stderr
     assert nothing_runs(unstarted)
 
 
@@ -156,3 +181,11 @@ def test_inputs_of_another_run_are_refused(hub: Hub, unstarted: Road, tmp_path: 
     shutil.rmtree(tmp_path / "runs", ignore_errors=True)
     with pytest.raises(PolyIDError, match=f"expected {plan.fingerprint}"):
         inputs.fetch(repo, plan.fingerprint, tmp_path / "runs")
+
+
+def test_a_job_of_other_code_refuses_to_be_this_run(unstarted: Road) -> None:
+    places = [w for n in ("data", "params", "gates", "registry", "work")
+              for w in (f"--{n}", unstarted.place(n))]  # fmt: skip
+    said = trainer("job", *places, "--expect", "0" * 16, code=2)
+    assert f"make the run {fingerprint(unstarted)}; expected {'0' * 16}" in said.stderr
+    assert not unstarted.work.exists() or not list(unstarted.work.glob("*/members"))

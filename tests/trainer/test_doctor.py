@@ -8,7 +8,6 @@ import pytest
 from hub_kit import Hub
 from road_kit import GATES, Road, changed
 
-from trainer import doctor
 from trainer.doctor import Finding, examine
 from trainer.registry import open_registry
 
@@ -70,7 +69,7 @@ def test_each_question_can_be_answered_badly(
 
 
 def test_a_small_disk(road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1_000_000))
     found = answers(road)["work folder"]
     assert not found.ok
     assert "1.0 MB free, 4.0 GB wanted" in found.detail

@@ -142,6 +142,28 @@ def test_older_records_have_no_md5(record: Record, tmp_path: Path) -> None:
         read_record(path)
 
 
+ESTIMATE = {"target": "hf-jobs", "hardware": "l4x1", "usd_per_hour": 0.8, "hours": 2.0,
+            "cost_usd": 1.6, "total_usd": 1.8, "measured": False, "basis": "a test"}  # fmt: skip
+
+
+def test_older_records_have_no_estimate_and_a_broken_one_is_refused(
+    record: Record, tmp_path: Path
+) -> None:
+    path = write_record(record, tmp_path)
+    content = yaml.safe_load(path.read_text())
+    del content["estimate"]
+    path.write_text(yaml.safe_dump(content))
+    assert read_record(path).estimate is None
+    path.write_text(yaml.safe_dump({**content, "estimate": ESTIMATE}))
+    found = read_record(path).estimate
+    assert found is not None
+    assert (found.hours, found.cost_usd) == (2.0, 1.6)
+    for fault in ({"hours": -1.0}, {"extra": 1}, {"measured": "no"}):
+        path.write_text(yaml.safe_dump({**content, "estimate": ESTIMATE | fault}))
+        with pytest.raises(RecordError, match="estimate"):
+            read_record(path)
+
+
 def test_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IMAGE_DIGEST", raising=False)
     assert provenance.image_digest() is None

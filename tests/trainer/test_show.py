@@ -1,6 +1,7 @@
 """`trainer show`: all that is known of one release or candidate."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,23 @@ def test_hashes_can_be_copied_from_a_narrow_console(registry: LocalRegistry, run
 @pytest.mark.parametrize(("hours", "text"), [(0.25, "15.0 min"), (7.5, "7.5 h")])
 def test_durations(hours: float, text: str) -> None:
     assert duration(hours) == text
+
+
+@pytest.mark.parametrize(
+    ("cost", "texts"),
+    [
+        (1.2, ("15.0 min; 30.0 min expected, × 0.50", "1.20 US dollars; 1.60 US dollars expected, "
+               "× 0.75", "l4x1 of hf-jobs, estimated: two cores × 15")),
+        (None, ("15.0 min; 30.0 min expected", "not billed")),
+        (0.002, ("0.0020 US dollars; ",)),
+    ],
+)  # fmt: skip
+def test_what_it_took_stands_beside_what_was_expected(registry, runs, cost, texts) -> None:
+    shown = show(registry)
+    expected = {"target": "hf-jobs", "hardware": "l4x1", "usd_per_hour": 0.8, "hours": 0.5,
+                "cost_usd": 1.6, "total_usd": 1.8, "measured": False,
+                "basis": "two cores × 15"}  # fmt: skip
+    record = {**(shown.record or {}), "estimate": expected, "cost_usd": cost}
+    text = printed(replace(shown, record=record), width=140)
+    for part in texts:
+        assert part in text, part

@@ -1,6 +1,8 @@
 """Runs as Hugging Face Jobs, by the real client against the test Hub."""
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from road_kit import wait_for
@@ -95,3 +97,39 @@ def test_what_may_not_start_is_refused_with_the_next_step(hub, target, monkeypat
     with pytest.raises(TargetError, match="NO_SUCH_SECRET"):
         target.submit(spec("true", secrets=("NO_SUCH_SECRET",)))
     assert target.find() == []
+
+
+def test_of_two_that_start_at_the_very_same_moment_the_elder_stays(hub, target):
+    hub.settings(no_machine=True)
+    asked = spec("sleep 600")
+    # the other's request is carried out while ours, which found nothing, is under way
+    hub.inject("slow", method="POST", path="/api/jobs/acme$", times=4, seconds=1.5, before=True)
+    with ThreadPoolExecutor(4) as pool:
+        handles = list(pool.map(lambda _: target.submit(asked), range(4)))
+    assert len({h.id for h in handles}) == 1
+    assert [h.id for h in target.find(asked.fingerprint)] == [handles[0].id]
+    started = target.find(asked.fingerprint, ended=True)
+    assert len(started) > 1, "they did not start at the same moment: the test shows nothing"
+    assert sum(not h.adopted for h in handles) == 1
+
+
+def test_what_still_costs_money_is_found_with_its_price(hub, target):
+    asked = spec("sleep 600")
+    target.submit(asked)
+    hub.api().run_job(image="a/b", command=["true"], namespace="acme")  # somebody else's
+    twin = hub.api().run_job(
+        image="a/b", command=["sleep", "600"], flavor="l4x1", namespace="acme",
+        labels={LABEL: asked.fingerprint},
+    )  # fmt: skip
+    wait_for(lambda: hub.api().inspect_job(job_id=twin.id, namespace="acme").started_at)
+    first, second = target.leftovers()
+    assert (first.fingerprint, first.hardware, first.spare) == (
+        asked.fingerprint,
+        "cpu-basic",
+        False,
+    )
+    assert (second.id, second.usd_per_hour, second.spare) == (twin.id, pytest.approx(0.8), True)
+    assert second.usd(second.since + timedelta(hours=2.5)) == pytest.approx(2.0)
+    for left in (first, second, second):
+        target.remove(left)
+    assert target.leftovers() == []

@@ -59,11 +59,15 @@ def has_checkpoint(road: Road, name: str) -> bool:
 
 def workers(group: int) -> list[int]:
     """Processes of a run that are workers."""
-    return [
-        p
-        for p in in_group(group)
-        if b"trainer.training.worker" in Path(f"/proc/{p}/cmdline").read_bytes()
-    ]
+    return [p for p in in_group(group) if b"trainer.training.worker" in command_of(p)]
+
+
+def command_of(process: int) -> bytes:
+    """Return a process's command line; nothing if it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def said_resumes(output: str) -> dict[int, int]:
@@ -151,6 +155,6 @@ def test_a_worker_that_dies_is_named(fresh: Road) -> None:
     assert re.search(r"training worker \d ended with exit code -9 \(killed, perhaps for", output)
     (log,) = re.findall(r"Its log is (\S+\.log)", output)
     assert Path(log).is_file()
-    assert "Run the same command again: it resumes." in output
+    assert "on the page: it resumes." in output
     assert "Traceback" not in output
     assert all(newest(fresh, name) >= 1 for name in MEMBERS)

@@ -27,6 +27,9 @@ DECIDES = (
 #: Where the target `local`, and every target that only sends work away, runs.
 HOSTED = ["ubuntu-24.04"]
 
+#: Targets that rent a machine, which runs the training image.
+RENTED = ("hf-jobs", "hf-space", "runpod")
+
 _NOTHING = "0" * 40
 
 
@@ -42,25 +45,40 @@ class Decision(NamedTuple):
     """Labels of the machine on which the job runs."""
     why: str
 
-    def outputs(self) -> str:
-        """Return lines for ``$GITHUB_OUTPUT``."""
+    @property
+    def rented(self) -> bool:
+        """Whether a machine is rented for it."""
+        return self.train and self.target in RENTED
+
+    def outputs(self, image: str = "") -> str:
+        """Return lines for ``$GITHUB_OUTPUT``; an ``image`` that is given need not be built."""
         pairs = {
             "train": json.dumps(self.train),
             "foreign": json.dumps(self.foreign),
             "target": self.target,
             "runner": json.dumps(self.runner),
+            "rented": json.dumps(self.rented),
+            "image": json.dumps(self.rented and not image),
         }
         return "".join(f"{name}={value}\n" for name, value in pairs.items())
 
 
-def deciding(files: Sequence[str]) -> list[str]:
-    """Return those of ``files`` that decide a model."""
+def deciding(files: Sequence[str], given: Sequence[str] = ()) -> list[str]:
+    """Return those of ``files`` that decide a model, ``given`` (see `decide`) among them."""
     folders = tuple(name for name in DECIDES if name.endswith("/"))
-    return [name for name in files if name in DECIDES or name.startswith(folders)]
+    # data that DVC tracks: the file itself, or a folder that it lies in
+    known = {*DECIDES, *given}
+    known |= {f"{place}.dvc" for name in given for place in (name, *Path(name).parents)}
+    return [name for name in files if name in known or name.startswith(folders)]
 
 
 def decide(
-    name: str, event: Mapping[str, Any], files: Sequence[str] | None, target: str, labels: str
+    name: str,
+    event: Mapping[str, Any],
+    files: Sequence[str] | None,
+    target: str,
+    labels: str,
+    given: Sequence[str] = (),
 ) -> Decision:
     """Decide from an event.
 
@@ -74,6 +92,9 @@ def decide(
         Where to train; nothing means ``local``.
     labels
         Labels of one's own machines, as a JSON list, for the target ``self-hosted``.
+    given
+        Data, recipe and gate of the repository that calls the pipeline, and its workflow, which
+        names the commit of the pipeline.
 
     Raises
     ------
@@ -96,7 +117,7 @@ def decide(
         return Decision(True, foreign, target, runner, "it was asked for")
     if files is None:
         return Decision(True, foreign, target, runner, "what was changed cannot be told")
-    found = deciding(files)
+    found = deciding(files, given)
     why = f"{', '.join(found[:5])} changed" if found else "nothing that decides a model changed"
     return Decision(bool(found), foreign, target, runner, why)
 
@@ -117,6 +138,13 @@ def changed_files(name: str, event: Mapping[str, Any], folder: Path) -> list[str
     return [path for path in done.stdout.split("\0") if path]
 
 
+def given_files(env: Mapping[str, str]) -> list[str]:
+    """Return the files that a workflow names: data, recipe, gate, and the workflow itself."""
+    # acme/polymers/.github/workflows/train.yml@refs/heads/main
+    workflow = env.get("GITHUB_WORKFLOW_REF", "").partition("@")[0].split("/", 2)[2:]
+    return [*(env[name] for name in ("DATA", "PARAMS", "GATES") if env.get(name)), *workflow]
+
+
 def main() -> int:
     """Read the event from the environment, and write the decision where the workflow reads it."""
     name = os.environ["GITHUB_EVENT_NAME"]
@@ -124,7 +152,7 @@ def main() -> int:
     files = changed_files(name, event, Path.cwd())
     target, labels = os.environ.get("TARGET", ""), os.environ.get("RUNNER_LABELS", "")
     try:
-        decision = decide(name, event, files, target, labels)
+        decision = decide(name, event, files, target, labels, given_files(os.environ))
     except ValueError as error:
         print(f"::error title=decide::{error}")
         return 2
@@ -133,7 +161,7 @@ def main() -> int:
         text = f"Checked without secrets, since it comes from another repository: {decision.why}."
     print(f"::notice title=decide::{text}")
     with Path(os.environ["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as out:
-        out.write(decision.outputs())
+        out.write(decision.outputs(os.environ.get("IMAGE", "")))
     return 0
 
 

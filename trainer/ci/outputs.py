@@ -25,6 +25,12 @@ def notice(title: str, text: str, level: str = "notice") -> None:
     _append("GITHUB_STEP_SUMMARY", f"**{title}**: {text}\n\n")
 
 
+def summary(text: str) -> None:
+    """Show Markdown on the run's page; outside a workflow, nowhere."""
+    if os.environ.get("GITHUB_STEP_SUMMARY"):
+        _append("GITHUB_STEP_SUMMARY", text)
+
+
 def _append(variable: str, text: str) -> None:
     if place := os.environ.get(variable):
         with Path(place).open("a", encoding="utf-8") as file:

@@ -20,7 +20,7 @@ def settle(needs: Mapping[str, Any]) -> tuple[bool, str]:
     Parameters
     ----------
     needs
-        Results and outputs of the jobs ``decide``, ``check`` and ``train``, as GitHub gives them.
+        Results and outputs of the jobs before it, as GitHub gives them.
     """
     result = {name: job.get("result", "") for name, job in needs.items()}
     said = needs["decide"].get("outputs") or {}
@@ -33,14 +33,21 @@ def settle(needs: Mapping[str, Any]) -> tuple[bool, str]:
             return False, "data or recipe break the contract: see the job check"
         return False, (
             "this change decides a model and comes from a fork, which is not given secrets. A "
-            "maintainer who has read it pushes this commit to a branch here and dispatches the "
-            "workflow train on it (docs/setup.md, forks)"
+            "maintainer who has read it gives the pull request the label train, which has this "
+            "commit trained (docs/setup.md, forks)"
         )
+    if result.get("image") == "failure":
+        return False, "the training image could not be built: see the job image"
     verdict = (needs["train"].get("outputs") or {}).get("verdict", "")
     if result["train"] != "success":
         return False, f"the job train says {result['train']}; the gate says {verdict or 'nothing'}"
     if verdict == "planned":
         return True, "a dry run: nothing was trained"
+    if verdict == "running":
+        return False, (
+            "the model is being trained elsewhere; this run is started again when it is there "
+            "(docs/setup.md, long runs)"
+        )
     if verdict not in MERGEABLE:
         return False, f"the gate says {verdict or 'nothing'}"
     return True, f"the gate says {verdict}"

@@ -4,11 +4,8 @@ Through the API and not by ``git push``: the checkout of the job that publishes 
 credentials, so no other step can write to the repository.
 """
 
-import os
-
-import httpx2
-
 from polyid.errors import PolyIDError
+from trainer.ci.github import GitHub, GitHubError
 
 
 def tag_commit(tag: str, commit: str) -> str:
@@ -19,29 +16,32 @@ def tag_commit(tag: str, commit: str) -> str:
     PolyIDError
         If the tag stands at another commit, or GitHub refuses.
     """
-    name = f"model-{tag}"
-    where = f"{os.environ['GITHUB_API_URL']}/repos/{os.environ['GITHUB_REPOSITORY']}/git"
-    headers = {
-        "Accept": "application/vnd.github+json",
-        "Authorization": f"Bearer {os.environ['GITHUB_TOKEN']}",
-        "X-GitHub-Api-Version": "2022-11-28",
-    }
-    with httpx2.Client(headers=headers, timeout=30) as client:
-        body = {"ref": f"refs/tags/{name}", "sha": commit}
-        answer = client.post(f"{where}/refs", json=body)
-        if answer.status_code == 201:
+    name, github = f"model-{tag}", GitHub.from_environment()
+    try:
+        github.post("git/refs", {"ref": f"refs/tags/{name}", "sha": commit})
+    except GitHubError as error:
+        # refused because it is there, or made without an answer: what stands there says
+        found = _standing(github, name)
+        if found == commit:
             return name
-        there = client.get(f"{where}/ref/tags/{name}")
-    found = there.json()["object"]["sha"] if there.status_code == 200 else None
-    if found == commit:
-        return name
-    if found is not None:
+        if found is not None:
+            raise PolyIDError(
+                f"The git tag {name} stands at {found}, expected {commit}. A release is tagged "
+                "once: look at both commits; if the tag is wrong, delete it with `git push origin "
+                f":refs/tags/{name}` and run this job again."
+            ) from None
         raise PolyIDError(
-            f"The git tag {name} stands at {found}, expected {commit}. A release is tagged once: "
-            f"look at both commits; if the tag is wrong, delete it with `git push origin "
-            f":refs/tags/{name}` and run this job again."
-        )
-    raise PolyIDError(
-        f"GitHub did not make the tag {name} (status {answer.status_code}). The job needs the "
-        "permission contents: write; run it again once it has it."
-    )
+            f"GitHub did not make the tag {name} (status {error.status}). The job needs the "
+            "permission contents: write; run it again once it has it."
+        ) from None
+    return name
+
+
+def _standing(github: GitHub, name: str) -> str | None:
+    """Return the commit at which a tag stands; None if there is no such tag."""
+    try:
+        return str(github.get(f"git/ref/tags/{name}")["object"]["sha"])
+    except GitHubError as error:
+        if error.status == 404:
+            return None
+        raise

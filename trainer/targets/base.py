@@ -5,12 +5,16 @@ A run is named by its fingerprint on every target, so that asking twice rents on
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
 
 from polyid.errors import PolyIDError
 
 #: Label that carries a run's fingerprint on every target.
 LABEL = "polyid-fingerprint"
+#: The same where a name must be that of a variable: on a Space.
+MARK = "POLYID_FINGERPRINT"
 
 Stage = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED: frozenset[Stage] = frozenset({"done", "failed", "cancelled"})
@@ -18,6 +22,15 @@ ENDED: frozenset[Stage] = frozenset({"done", "failed", "cancelled"})
 
 class TargetError(PolyIDError):
     """A target refused, failed, or knows nothing of a run."""
+
+
+class Mount(NamedTuple):
+    """A file or folder of this machine that a container sees."""
+
+    source: Path
+    place: str
+    """Where it is in the container."""
+    writable: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,10 @@ class RunSpec:
     secrets: tuple[str, ...] = ()
     """Names of variables of this process whose values go along as secrets."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    """What a container on this machine sees of it."""
+    network: bool = True
+    """Whether it needs to reach anything."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +75,40 @@ class State:
     stage: Stage
     message: str = ""
     exit_code: int | None = None
+    lost: bool = False
+    """Whether its machine went away under it, so that another one may go on with it."""
 
     @property
     def ended(self) -> bool:
         """Whether nothing of it runs any more."""
         return self.stage in ENDED
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something of ours on a target that still runs, costs money or takes room."""
+
+    target: str
+    kind: str
+    """Such as ``process``, ``job``, ``space``, ``pod``, ``container`` or ``inputs``."""
+    id: str
+    fingerprint: str
+    since: datetime
+    """From when on it is billed or takes room, with its zone."""
+    url: str = ""
+    hardware: str = ""
+    usd_per_hour: float | None = 0.0
+    """What it costs while it stands; 0 where nobody is billed, None where that is not known."""
+    spare: bool = False
+    """Whether a second one does the same, so that this one may go whatever its age."""
+
+    def hours(self, now: datetime) -> float:
+        """Return how long it has stood."""
+        return max(0.0, (now - self.since).total_seconds() / 3600)
+
+    def usd(self, now: datetime) -> float | None:
+        """Return what it has cost; None where that is not known."""
+        return None if self.usd_per_hour is None else self.usd_per_hour * self.hours(now)
 
 
 class Target(Protocol):
@@ -84,3 +130,9 @@ class Target(Protocol):
 
     def find(self, fingerprint: str | None = None, *, ended: bool = False) -> list[Handle]:
         """Find our runs, newest first: the live ones, or those that ended too."""
+
+    def leftovers(self) -> list[Leftover]:
+        """Find all that stands here because of us, whoever started it, whatever its age."""
+
+    def remove(self, leftover: Leftover) -> None:
+        """Stop or delete what `leftovers` found; what is gone already is no error."""

@@ -1,16 +1,17 @@
 """Runs as Hugging Face Jobs: rented by the minute, stopped by a timeout, found by a label."""
 
-import os
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
-from huggingface_hub import HfApi, JobInfo, get_token
+from huggingface_hub import HfApi, JobHardwareInfo, JobInfo
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import httpx
 
 from polyid.hub_errors import HubError, explained
-from trainer.targets.base import LABEL, Handle, RunSpec, Stage, State, TargetError
+from trainer.targets.base import LABEL, Handle, Leftover, RunSpec, Stage, State, TargetError
+from trainer.targets.secret import secret
 
 _STAGES: dict[str, Stage] = {
     "SCHEDULING": "queued",
@@ -41,9 +42,9 @@ class HubJobs:
 
     def submit(self, spec: RunSpec) -> Handle:
         """Rent a machine for a run, or adopt the job that has it; see `Target.submit`."""
-        if live := self.find(spec.fingerprint):
-            return _adopted(live[0])
-        secrets = {name: _secret(name) for name in spec.secrets}
+        if live := self._one(spec.fingerprint):
+            return _adopted(live)
+        secrets = {name: secret(name) for name in spec.secrets}
         try:
             with explained(self._place, "starting a job"):
                 job = HfApi().run_job(
@@ -63,10 +64,12 @@ class HubJobs:
                     "or give --target local, then run the same command again."
                 ) from None
             # it may have been carried out although the answer was lost
-            if error.unanswered and (live := self.find(spec.fingerprint)):
-                return _adopted(live[0])
+            if error.unanswered and (live := self._one(spec.fingerprint)):
+                return _adopted(live)
             raise
-        return _handle(job)
+        # two that ask at once both find nothing and both start: each then keeps the elder
+        live = self._one(spec.fingerprint)
+        return _handle(job) if live is None or live.id == job.id else _adopted(live)
 
     def status(self, handle: Handle) -> State:
         """Say how a job stands; see `Target.status`."""
@@ -107,12 +110,48 @@ class HubJobs:
 
     def find(self, fingerprint: str | None = None, *, ended: bool = False) -> list[Handle]:
         """Find our jobs by their label; see `Target.find`."""
+        return [_handle(job) for job in self._jobs(fingerprint, ended=ended)]
+
+    def leftovers(self) -> list[Leftover]:
+        """Find all jobs of ours that are live; see `Target.leftovers`."""
+        live = sorted(self._jobs(), key=_age)
+        if not live:
+            return []
+        with explained("jobs/hardware", "asking for prices"):
+            hourly = {row.name: _hourly(row) for row in HfApi().list_jobs_hardware()}
+        found: list[Leftover] = []
+        for job in live:
+            handle = _handle(job)
+            since, started = job.started_at or job.created_at, job.started_at is not None
+            # while it waits for a machine it is not billed
+            price = hourly.get(str(job.flavor)) if started else 0.0
+            spare = any(other.fingerprint == handle.fingerprint for other in found)
+            found.append(
+                Leftover(
+                    self.name, "job", job.id, handle.fingerprint, since or datetime.now(UTC),
+                    job.url, str(job.flavor or ""), price, spare,
+                )
+            )  # fmt: skip
+        return found
+
+    def remove(self, leftover: Leftover) -> None:
+        """Cancel a job; see `Target.remove`."""
+        self.cancel(Handle(self.name, leftover.id, leftover.url, leftover.fingerprint))
+
+    def _one(self, fingerprint: str) -> Handle | None:
+        """Return the eldest live job of a fingerprint, after cancelling all others."""
+        live = sorted(self._jobs(fingerprint), key=_age)
+        for job in live[1:]:
+            self.cancel(_handle(job))
+        return _handle(live[0]) if live else None
+
+    def _jobs(self, fingerprint: str | None = None, *, ended: bool = False) -> list[JobInfo]:
         labels = {LABEL: fingerprint} if fingerprint else None
         with explained(self._place, "listing jobs"):
             jobs = HfApi().list_jobs(
                 status=None if ended else list(_LIVE), labels=labels, namespace=self.namespace
             )
-            return [_handle(job) for job in jobs if LABEL in (job.labels or {})]
+            return [job for job in jobs if LABEL in (job.labels or {})]
 
     @property
     def _place(self) -> str:
@@ -124,16 +163,15 @@ def _handle(job: JobInfo) -> Handle:
     return Handle(HubJobs.name, job.id, job.url, str(labels.get(LABEL, "")))
 
 
+def _age(job: JobInfo) -> tuple[datetime, str]:
+    """Order jobs from the eldest on, the same way for everybody who asks."""
+    return job.created_at or datetime.max.replace(tzinfo=UTC), job.id
+
+
+def _hourly(row: JobHardwareInfo) -> float | None:
+    per_hour = {"minute": 60, "hour": 1, "second": 3600}.get(row.unit_label)
+    return None if per_hour is None else row.unit_cost_usd * per_hour
+
+
 def _adopted(live: Handle) -> Handle:
     return Handle(live.target, live.id, live.url, live.fingerprint, adopted=True)
-
-
-def _secret(name: str) -> str:
-    """Read a secret; the token may be the one that `hf auth login` keeps."""
-    value = os.environ.get(name) or (get_token() if name == "HF_TOKEN" else None)
-    if not value:
-        raise TargetError(
-            f"The run needs the secret {name}, and this environment has none: `export {name}=...` "
-            "(or `hf auth login`), then run the same command again."
-        )
-    return value

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,8 +58,9 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
             "another --work folder, then run the same command again: it resumes."
         ) from error
     finally:
-        part.unlink(missing_ok=True)
-        digest.unlink(missing_ok=True)
+        for rest in (part, digest):
+            with suppress(OSError):  # what cannot be removed is not what went wrong
+                rest.unlink()
 
 
 def read_arrays(path: Path) -> Arrays:
@@ -101,10 +103,16 @@ def newest(folder: Path) -> tuple[Found | None, list[str]]:
         except CheckpointError as error:
             warnings.append(f"{error} It is passed over.")
             continue
-        matched = _NAME.fullmatch(path.name)
-        assert matched
-        return Found(int(matched[1]), arrays, path), warnings
+        epoch = epoch_of(path)
+        assert epoch is not None
+        return Found(epoch, arrays, path), warnings
     return None, warnings
+
+
+def epoch_of(path: Path) -> int | None:
+    """Return the epoch that a checkpoint's name tells, None for any other file."""
+    matched = _NAME.fullmatch(path.name)
+    return int(matched[1]) if matched else None
 
 
 def remove(path: Path) -> None:

@@ -8,22 +8,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from polyid.errors import PolyIDError
 from trainer.plan import Plan
 from trainer.provenance import hardware
-from trainer.training import status
+from trainer.training import epochs, status
+from trainer.training.attend import Attendant, Event, leave
 from trainer.training.groups import Group, make_groups, share
 from trainer.training.worker import INTERRUPTED, WorkerSpec
-
-Event = dict[str, Any]
 
 #: Seconds that a worker has to finish its step and save.
 _PATIENCE = 120.0
@@ -70,6 +69,7 @@ def train(
     plan: Plan,
     on_event: Callable[[Event], None],
     workers: int | None = None,
+    attendants: Sequence[Attendant] = (),
 ) -> Trained:
     """Train all members of ``plan``; finished ones are kept, started ones resumed.
 
@@ -82,6 +82,8 @@ def train(
     workers
         Processes; by default one per core, or one where there is a GPU. It does not change the
         result.
+    attendants
+        Who stands by. They do not change it either.
 
     Raises
     ------
@@ -93,9 +95,25 @@ def train(
     machine = hardware()
     count = plan.params.folds.count
     groups = groups_of(plan)
+    early: list[Event] = []
+    for event in (e for attendant in attendants for e in attendant.arrive()):
+        early.append(event)
+        on_event(event)
     waiting = [g for g in groups if g.read(plan.folder) is None]
     book = status.open_book(plan, groups, waiting)
+    for event in early:
+        book.take(event)
+    told: list[str] = []
+
+    def hear(event: Event) -> None:
+        book.take(event)
+        epochs.note(plan.folder, event)
+        on_event(event)
+        if event["event"] == "failed":
+            told.append(event["text"])
+
     if not waiting:
+        leave(attendants, hear, True)
         return Trained(groups, book.seconds)
     number = workers or (1 if machine.gpus else min(machine.cores, len(waiting)))
     hands = share(waiting, number)
@@ -110,21 +128,14 @@ def train(
     )
     queue: Queue[Event] = Queue()
     threads = max(1, machine.cores // len(hands))
-    told: list[str] = []
-
-    def hear(event: Event) -> None:
-        book.take(event)
-        on_event(event)
-        if event["event"] == "failed":
-            told.append(event["text"])
-
     with _stop_asked() as asked:
         crew = [_start(plan, i, hand, threads, queue) for i, hand in enumerate(hands)]
         try:
-            _follow(crew, queue, hear, asked)
+            _follow(crew, queue, hear, asked, attendants)
         finally:
             _end(crew)
             _hear_out(crew, queue, hear)
+            leave(attendants, hear, book.share >= 1.0)
             book.close()
     if asked:
         raise Interrupted
@@ -195,11 +206,18 @@ def _read(process: "subprocess.Popen[str]", queue: "Queue[Event]") -> None:
 
 
 def _follow(
-    crew: list[_Worker], queue: "Queue[Event]", hear: Callable[[Event], None], asked: list[int]
+    crew: list[_Worker],
+    queue: "Queue[Event]",
+    hear: Callable[[Event], None],
+    asked: list[int],
+    attendants: Sequence[Attendant],
 ) -> None:
     """Hand on events until all workers are done, one failed, or the run is asked to stop."""
     while not asked and not any(worker.failed for worker in crew):
         ended = all(worker.code is not None for worker in crew)
+        for attendant in attendants:
+            for event in attendant.look():
+                hear(event)
         try:
             hear(queue.get(timeout=0.2))
         except Empty:
@@ -236,7 +254,7 @@ def _what_happened(plan: Plan, index: int, code: int | None) -> str:
     killed = " (killed, perhaps for memory)" if code == -signal.SIGKILL else ""
     return (
         f"training worker {index} ended with exit code {code}{killed}. Its log is {log}{last}\n"
-        "Run the same command again: it resumes."
+        "Start it again, with the same command or `Resume` on the page: it resumes."
     )
 
 

@@ -10,6 +10,8 @@ from trainer.plan import Plan
 from trainer.training.groups import Group
 
 STATUS = "status.json"
+#: So many of the last warnings are kept.
+_WARNINGS = 10
 
 
 class Book:
@@ -24,6 +26,8 @@ class Book:
         self._began = time.monotonic()
         self.finished: dict[int, int] = {}
         self.state = "training"
+        self.warnings: list[str] = []
+        self.notes: dict[str, Any] = {}
 
     @property
     def seconds(self) -> float:
@@ -43,6 +47,10 @@ class Book:
                 self.finished[member] = int(event["epoch"])
             if kind == "done":
                 self.finished[member] = self.epochs
+        if kind == "warning":
+            self.warnings = [*self.warnings, event["text"]][-_WARNINGS:]
+        if kind == "note":  # of an attendant: what it wants to be known under its name
+            self.notes[event["about"]] = event["says"]
         self.write()
 
     def close(self) -> None:
@@ -62,10 +70,10 @@ class Book:
             "seconds": round(self.seconds, 1),
             "started": self.started,
             "updated": _now(),
+            "warnings": self.warnings,
+            **self.notes,
         }
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        part.replace(self.path)
+        write_status(self.path, content)
 
 
 def open_book(plan: Plan, groups: list[Group], waiting: list[Group]) -> Book:
@@ -93,6 +101,14 @@ def read_status(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def write_status(path: Path, content: dict[str, Any]) -> None:
+    """Write ``status.json`` in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def _now() -> str:

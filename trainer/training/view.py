@@ -77,6 +77,10 @@ class TrainingView:
             f"[yellow]Warning:[/] {escape(event['text'])}", highlight=False, soft_wrap=True
         )
 
+    def _note(self, event: dict[str, Any]) -> None:
+        if event.get("text"):
+            self.console.print(escape(event["text"]), highlight=False, soft_wrap=True)
+
     def _epoch(self, event: dict[str, Any]) -> None:
         epoch, epochs = event["epoch"], event["epochs"]
         for i, member in enumerate(event["members"]):
@@ -109,7 +113,7 @@ class TrainingView:
         return f"ETA {int(left // 60)}:{int(left % 60):02d}"
 
     def _other(self, event: dict[str, Any]) -> None:
-        """Compile, done, interrupted: the bars and lines above say enough."""
+        """Compile, done, interrupted and the like: the bars and lines above say enough."""
 
 
 def _names(event: dict[str, Any]) -> str:

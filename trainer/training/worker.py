@@ -21,7 +21,9 @@ from typing import Any
 from polyid.errors import PolyIDError
 
 BAD_INPUT, INTERRUPTED = 2, 75
-#: Least seconds between two checkpoints of one group: a publication-size one has 40 MB.
+#: Least seconds between two words that steps end; and between two checkpoints of one group, of
+#: which a publication-size one has 40 MB.
+BEAT_SECONDS = 1.0
 CHECKPOINT_SECONDS = float(os.environ.get("POLYID_CHECKPOINT_SECONDS", "10"))
 
 
@@ -39,6 +41,23 @@ class WorkerSpec:
     def save(self, path: Path) -> None:
         """Write as JSON."""
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+class Beat:
+    """Tells, at most once a second, that steps end."""
+
+    def __init__(self, stop: "Stop") -> None:
+        self.stop, self.steps, self.last = stop, 0, 0.0
+        self.members: list[int] = []
+
+    def __call__(self) -> bool:
+        """Count a step, and say whether to stop after it."""
+        self.steps += 1
+        now = time.monotonic()
+        if now - self.last > BEAT_SECONDS:
+            self.last = now
+            emit("step", members=self.members, steps=self.steps)
+        return self.stop()
 
 
 def emit(event: str, **details: Any) -> None:
@@ -93,47 +112,17 @@ class Stop:
 
 
 def _train(spec: WorkerSpec, stop: Stop) -> int:
-    from polyid.engine.fit import Epoch, Fitter, Recipe
-    from polyid.structures import build
-    from polyid.training import prepare
+    from polyid.engine.fit import Epoch, Fitter
     from trainer.plan import Plan
     from trainer.training import checkpoint
+    from trainer.training.bench import set_up
     from trainer.training.groups import Group
 
     plan = Plan.from_json(spec.plan)
-    params = plan.params
-    frame, t = plan.frame(), params.training
-    folds = plan.folds(frame)
-    parameters = plan.model_parameters()
-    smiles = list(frame["smiles_polymer"])
-    structures = build(smiles, parameters.num_messages, cache=plan.cache)
-    ready = prepare(
-        frame,
-        folds,
-        structures,
-        parameters.prediction_columns,
-        batch_size=t.batch_size,
-        shares=tuple(t.buckets),
-        holdout=t.holdout,
-        seed=t.seed,
-        with_pm=params.model.name == "pm",
-    )
-    recipe = Recipe(
-        epochs=t.epochs,
-        batch_size=t.batch_size,
-        learning_rate=t.learning_rate,
-        decay=t.decay,
-        schedule=t.schedule,
-        warmup=t.warmup,
-        loss=t.loss,
-        select=t.select,
-        patience=t.patience,
-        validate_every=t.validate_every,
-        seed=t.seed,
-    )
-    architecture = parameters.architecture(structures.vocabulary)
-    fold = folds.of(frame)
+    bench = set_up(plan)
+    ready = bench.ready
     fitters: dict[int, Fitter] = {}
+    beat = Beat(stop)
     for names in spec.groups:
         group = Group(tuple(names))
         if group.read(plan.folder) is not None:
@@ -148,9 +137,7 @@ def _train(spec: WorkerSpec, stop: Stop) -> int:
             emit("resume", members=names, epoch=found.epoch, path=str(found.path))
         if len(names) not in fitters:
             emit("compile", members=names)
-            fitters[len(names)] = Fitter(
-                architecture, recipe, ready.buckets, len(names), ready.steps, ready.pm
-            )
+            fitters[len(names)] = bench.fitter(len(names))
         fitter, began, last = fitters[len(names)], time.monotonic(), time.monotonic()
         latest: Epoch | None = None
 
@@ -167,14 +154,15 @@ def _train(spec: WorkerSpec, stop: Stop) -> int:
                 last = time.monotonic()
 
         members = [ready.members[i] for i in names]
-        result = fitter.fit(members, found.arrays if found else None, on_epoch, stop)
+        beat.members = names
+        result = fitter.fit(members, found.arrays if found else None, on_epoch, beat)
         if not int(result["done"]):
             if latest is not None:
                 checkpoint.save(group.checkpoints(plan.folder), int(result["epoch"]), result)
             emit("interrupted", members=names, epoch=int(result["epoch"]))
             return INTERRUPTED
         checkpoint.write_arrays(
-            group.result(plan.folder), _outcome(result, fitter, ready, names, fold)
+            group.result(plan.folder), _outcome(result, fitter, ready, names, bench.fold)
         )
         shutil.rmtree(group.checkpoints(plan.folder), ignore_errors=True)
         emit("done", members=names, seconds=time.monotonic() - began)

@@ -20,6 +20,7 @@ import commits
 import discussions
 import jobs
 import lfs
+import lfs_files
 import oidc
 import refs
 import repo_api
@@ -35,7 +36,7 @@ from state import State
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-ROOMS = (tokens, jobs, spaces, repo_api, oidc, refs, discussions, commits, resolve, lfs)
+ROOMS = (tokens, jobs, spaces, repo_api, oidc, refs, discussions, commits, resolve, lfs, lfs_files)
 
 
 class Door:

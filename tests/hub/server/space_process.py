@@ -1,8 +1,9 @@
 """The application of a Space as a process of this machine: started, replaced and ended.
 
 Like a container it has a home folder of its own at each start, the Space's variables and secrets,
-and nothing of the server's environment. It is told its port by ``PORT`` (a real Docker Space has
-``app_port`` in its README instead), which stays the same over restarts.
+and nothing of the server's environment, and nothing of it outlives it: processes that it started
+in sessions of their own are found by a mark in their environment. It is told its port by ``PORT``
+(a real Docker Space has ``app_port`` in its README instead), which stays the same over restarts.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 HOST = "127.0.0.1"
+#: Variable that everything in one container carries.
+MARK = "TEST_HUB_CONTAINER"
 
 
 def free_port() -> int:
@@ -40,9 +44,14 @@ class Application:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     closed: bool = False
+    home: Path = field(init=False)
+    """Of the newest start."""
     _order: int = 0
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.home = self.folder
 
     @property
     def domain(self) -> str:
@@ -90,7 +99,7 @@ class Application:
                 self._start(settings)
 
     def _start(self, settings: dict[str, str]) -> None:
-        home = self.folder / str(next(self._numbers))
+        self.home = home = self.folder / str(next(self._numbers))
         home.mkdir(parents=True)
         env = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
@@ -100,6 +109,7 @@ class Application:
             **self.surroundings,
             **settings,
             "PORT": str(self.port),
+            MARK: str(home),
         }
         with (home / "log.txt").open("wb") as log:
             self.process = subprocess.Popen(
@@ -119,3 +129,29 @@ class Application:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        while left := self._inmates():
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+
+    def _inmates(self) -> list[int]:
+        """Living processes of the container that was started last."""
+        mark, found = f"{MARK}={self.home}".encode(), []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                there = mark in (folder / "environ").read_bytes().split(b"\0")
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            except (OSError, UnicodeDecodeError):
+                continue  # it has ended meanwhile, or is another user's
+            if there and state != "Z":
+                found.append(int(folder.name))
+        return found
+
+    def log(self) -> list[str]:
+        """Whole lines that the application has printed since it was started last."""
+        path = self.home / "log.txt"
+        if self.home == self.folder or not path.is_file():
+            return []
+        text = path.read_text(encoding="utf-8", errors="replace")
+        return text[: text.rfind("\n") + 1].splitlines()

@@ -35,6 +35,8 @@ STAGES = (
     "PAUSED",
     "SLEEPING",
 )
+#: Stages in which an application runs or comes.
+LIVE = {*WALK, "RUNNING_BUILDING", "RUNNING_APP_STARTING"}
 TIMES = {"space_seconds": 0.1, "space_lag_seconds": 0.05}
 
 
@@ -266,8 +268,18 @@ def _logs(call: Call) -> sse.Source:
     space, log = _at(call), call.params["log"]
     if log not in space.logs:
         raise RefusalError(404, f"log {log!r}, expected run or build")
-    running = log == "run"
-    return lambda: (space.logs[log], running and space.stage().startswith("RUNNING"))
+    rows, application = list(space.logs[log]), space.application
+    if log == "build" or application is None:
+        running = log == "run"
+        return lambda: (space.logs[log], running and space.stage().startswith("RUNNING"))
+    home = application.home
+
+    def lines() -> tuple[list[dict[str, Any]], bool]:
+        more = application.home == home and space.stage() in LIVE
+        said = application.log() if application.home == home else []
+        return [*rows, *({"data": f"{x}\n", "timestamp": stamp()} for x in said)], more
+
+    return lines
 
 
 def list_hardware(_: Call) -> Response:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from trainer.doctor import Finding
+from trainer.doctor.finding import Finding
 
 
 def render(findings: Sequence[Finding], console: Console) -> None:

@@ -1,0 +1,1 @@
+"""What a run costs: prices, measured throughput, estimates, and what a budget allows."""

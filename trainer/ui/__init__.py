@@ -1,0 +1,1 @@
+"""The Training Space: a page that starts, shows and stops one run, and gives the hardware back."""
