@@ -22,7 +22,7 @@ run: setup data  ## data -> trained, gated, released to registry/, predicting (A
 	$(VENV)/polyid predict --model registry $(POLYMERS)
 
 test: lint data  ## every check and every test (ARGS='tests/polyid -k fold')
-	$(VENV)/pytest $(ARGS)
+	scripts/test.sh $(ARGS)
 
 test-fast: lint data  ## the same without the slow tests
 	$(VENV)/pytest -m 'not slow' $(ARGS)

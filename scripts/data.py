@@ -1,7 +1,8 @@
 """Fetch `data/` with DVC where it is missing or not the version that data.dvc names.
 
 Starting DVC takes two seconds, so its directory hash is computed here and DVC is only started when
-it has something to do.
+it has something to do. `data.py FOLDER` does so in another repository: one that names its data in
+other files is left to `dvc pull` itself, and one without DVC has them in git.
 """
 
 import hashlib
@@ -39,14 +40,17 @@ def state(pointer: Path) -> str:
     return "same" if directory_hash(folder) == out["md5"] else "other"
 
 
-def main() -> int:
-    """Bring data/ into step with data.dvc; return an exit code."""
-    found = state(ROOT / "data.dvc")
+def main(root: Path = ROOT) -> int:
+    """Bring the data of a repository into step with its .dvc files; return an exit code."""
+    pointer = root / "data.dvc"
+    if not (root / ".dvc").is_dir():
+        return 0
+    found = state(pointer) if pointer.is_file() else "missing"
     if found == "same":
         return 0
     print(f"[data] data/ is {found if found == 'missing' else 'not the version of data.dvc'}:"
           " fetching it with `dvc pull`", flush=True)  # fmt: skip
-    done = subprocess.run([str(Path(sys.executable).with_name("dvc")), "pull", "-q"], cwd=ROOT)
+    done = subprocess.run([str(Path(sys.executable).with_name("dvc")), "pull", "-q"], cwd=root)
     if done.returncode == 0:
         return 0
     if found == "missing":
@@ -64,4 +68,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(Path, sys.argv[1:2])))

@@ -90,6 +90,35 @@ if [ -n "$MISSING" ]; then
         "Install one and run the same command with PYTHON=/path/to/python3.11."
 fi
 
+# What only tests use: containers and a browser. A test that lacks one is skipped and says so, so a
+# system that cannot install them is told and goes on.
+missing_for_tests() {
+    for name in podman runc mmdebstrap catatonit chromium; do
+        command -v "$name" >/dev/null || printf '%s ' "$name"
+    done
+    for name in netavark aardvark-dns; do
+        [ -x "/usr/lib/podman/$name" ] || printf '%s ' "$name"
+    done
+}
+
+if [ "$SET" = dev ]; then
+    MISSING=$(missing_for_tests)
+    MISSING=${MISSING% }
+    INSTALL="apt-get install -y --no-install-recommends $MISSING"
+    AS_ROOT=''
+    [ "$(id -u)" = 0 ] || AS_ROOT='sudo -n' # a test set-up asks for no password
+    if [ -n "$MISSING" ]; then
+        say "Installing what tests of containers and pages need: $MISSING"
+        # shellcheck disable=SC2086  # words, on purpose
+        if ! command -v apt-get >/dev/null || ! { $AS_ROOT apt-get update -qq &&
+            $AS_ROOT env DEBIAN_FRONTEND=noninteractive $INSTALL -qq; } >.venv-packages.log 2>&1; then
+            say "Could not install them: the tests that need them will be skipped. To have them:" \
+                "apt-get update && $INSTALL"
+        fi
+        rm -f .venv-packages.log
+    fi
+fi
+
 # --- 2. the virtual environment, and uv in it ------------------------------------------------
 
 moved() { [ -f .venv/.set-up-root ] && [ "$(cat .venv/.set-up-root)" != "$ROOT" ]; }
@@ -132,7 +161,7 @@ pip_install --require-hashes -r requirements/bootstrap.lock || INSTALLER=pip_ins
 # --- 3. the packages, then this one ----------------------------------------------------------
 
 LOCK=requirements/$SET.lock # also pins what a package that has no wheel is built with
-say "Installing $(grep -c '^[a-z0-9].*==' "$LOCK") packages: about 3 GB on disk," \
+say "Installing $(grep -c '^[a-z0-9].*==' "$LOCK") packages: about 4 GB on disk," \
     "one to four minutes the first time"
 if [ $INSTALLER = pip_install ] || ! uv_install --require-hashes -r "$LOCK" --build-constraints "$LOCK"; then
     say "uv could not do it (its message stands above): trying with pip, which is slower."
@@ -140,7 +169,7 @@ if [ $INSTALLER = pip_install ] || ! uv_install --require-hashes -r "$LOCK" --bu
     pip_install --require-hashes -r "$LOCK" ||
         fail "The packages could not be installed; pip's message stands above. Usual causes: no" \
             "network or no package index, a proxy whose certificate is not known (set PIP_CERT)," \
-            "less than 5 GB of free disk. What is done stays: run the same command again."
+            "less than 6 GB of free disk. What is done stays: run the same command again."
 fi
 $INSTALLER --no-deps --no-build-isolation -e .
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from github_kit import GitHub
 from road_kit import GATES, TINY
 
 ROOT = Path(__file__).parents[2]
@@ -56,18 +57,33 @@ class Ran:
 
     def steps(self, job: str) -> dict[str, str]:
         """Result of each step of a job, by its name; one that was skipped is not in it."""
-        found = (e for e in self.events if e.get("jobID") == job and "stepResult" in e)
+        ended = (e for e in self.events if e.get("jobID") == job and "stepResult" in e)
+        # an action that is skipped is still set up and cleared away
+        found = (e for e in ended if e.get("stage", "Main") == "Main")
         return {e["step"].removeprefix("Main "): e["stepResult"] for e in found}
 
 
 @dataclass
 class Workshop:
-    """A git repository with the pipeline in it, and what its workflows are given."""
+    """A git repository with workflows, and what they are given."""
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
+    pipeline: "Workshop | None" = None
+    """The repository whose workflows this one calls, if it has not the pipeline in it itself."""
+
+    @classmethod
+    def calling(
+        cls, folder: Path, example: Path, pipeline: "Workshop", **given: dict[str, str]
+    ) -> "Workshop":
+        """Lay out a repository that calls the pipeline of another one."""
+        shop = cls(folder, pipeline=pipeline, **given)
+        shutil.copytree(example, shop.source)
+        shop.git("init", "-q", "-b", "main")
+        shop.commit("Begin")
+        return shop
 
     @classmethod
     def made(cls, folder: Path, table: pd.DataFrame, **given: dict[str, str]) -> "Workshop":
@@ -89,6 +105,11 @@ class Workshop:
         shop.table(table)
         shop.commit("Begin")
         return shop
+
+    def on(self, github: GitHub) -> None:
+        """Let GitHub's API be this server's, with a workflow's own token."""
+        self.env |= {"GITHUB_API_URL": github.url}
+        self.secrets["GITHUB_TOKEN"] = github.token
 
     @property
     def source(self) -> Path:
@@ -152,31 +173,29 @@ class Workshop:
             "repository": {"full_name": REPOSITORY, "default_branch": "main"},
         }  # fmt: skip
 
-    def run(self, event: str, workflow: str, content: dict[str, Any]) -> Ran:
-        """Run one workflow for an event, to its end."""
+    def run(self, event: str, workflow: str, content: dict[str, Any], job: str = "") -> Ran:
+        """Run one workflow for an event, to its end, or one job of it and what that needs."""
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         payload = self.folder / "event.json"
         payload.write_text(json.dumps(content))
+        pipeline = self.pipeline or self
         given = self.env | {
             "TEST_SOURCE": str(self.source),
             "TEST_COMMIT": self.git("rev-parse", "HEAD"),
+            "TEST_PIPELINE": str(pipeline.source),
+            "TEST_PIPELINE_COMMIT": pipeline.git("rev-parse", "HEAD"),
             "TEST_ARTIFACTS": str(self.folder / "artifacts"),
             "GITHUB_REPOSITORY": REPOSITORY,
         }
         options = [f"--{kind}={name}={value}" for kind, pairs in (
             ("secret", self.secrets), ("var", self.variables), ("env", given))
             for name, value in pairs.items()]  # fmt: skip
-        text = (self.source / ".github" / "workflows" / workflow).read_text()
-        jobs = yaml.safe_load(text)["jobs"].values()
-        for uses in {s["uses"] for job in jobs for s in job["steps"] if "uses" in s}:
-            stand_in = ACTIONS / uses.partition("@")[0].partition("/")[2]
-            assert stand_in.is_dir(), f"{uses} has no stand-in in {ACTIONS}"
-            options.append(f"--local-repository={uses}={stand_in}")
+        options += self._stand_ins(self.source, workflow)
         command = [
             str(BIN / "act"), event, "-W", f".github/workflows/{workflow}", "-e", str(payload),
             "-P", "ubuntu-24.04=-self-hosted", "--no-cache-server", "--no-skip-checkout",
-            "--defaultbranch", "main", "--json", *options,
+            "--defaultbranch", "main", "--json", *(["-j", job] if job else []), *options,
         ]  # fmt: skip
         # host mode hands its whole environment on to the steps, so it is given almost none
         env = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
@@ -184,3 +203,20 @@ class Workshop:
         lines = done.stdout.splitlines()
         events = [json.loads(line) for line in lines if line.startswith("{")]
         return Ran(done.returncode, done.stdout + done.stderr, events)
+
+    def _stand_ins(self, source: Path, workflow: str) -> list[str]:
+        """Say where act finds what a workflow uses: stand-ins, and the workflows that it calls."""
+        text = (source / ".github" / "workflows" / workflow).read_text()
+        options = set()
+        for job in yaml.safe_load(text)["jobs"].values():
+            if "uses" in job:
+                assert self.pipeline is not None
+                place, _, ref = job["uses"].partition("@")
+                owner, name, called = place.split("/", 2)
+                options.add(f"--local-repository={owner}/{name}@{ref}={self.pipeline.source}")
+                options |= set(self._stand_ins(self.pipeline.source, Path(called).name))
+            for uses in {step["uses"] for step in job.get("steps", []) if "uses" in step}:
+                stand_in = ACTIONS / uses.partition("@")[0].partition("/")[2]
+                assert stand_in.is_dir(), f"{uses} has no stand-in in {ACTIONS}"
+                options.add(f"--local-repository={uses}={stand_in}")
+        return sorted(options)

@@ -89,7 +89,7 @@ def test_the_serving_image_gets_no_training_code():
               if step == "COPY"]  # fmt: skip
     assert not any("trainer" in given or "pyproject" in given for given in copied)
     locked = (ROOT / "requirements/image-serve.lock").read_text()
-    for name in ("dvc", "docker", "uv", "pip", "tensorflow", "boto3"):
+    for name in ("dvc", "docker", "uv", "pip", "tensorflow", "keras", "scikit-learn", "boto3"):
         assert not re.search(rf"^{name}==[^;]*$", locked, re.MULTILINE), name
     assert not re.search(r"^nvidia-", locked, re.MULTILINE)
 

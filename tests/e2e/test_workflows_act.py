@@ -1,5 +1,6 @@
 """The whole story, run by act: change, verdict, merge, publication."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +25,22 @@ def shop(tmp_path: Path, table: pd.DataFrame) -> Workshop:
     return Workshop.made(tmp_path, table[4:], variables={"REGISTRY": str(registry)})
 
 
+@pytest.fixture
+def hosted(shop):
+    """GitHub's API for the shop's repository."""
+    with GitHub.start(REPOSITORY) as server:
+        shop.on(server)
+        yield server
+
+
+def reviewed(hosted: GitHub, shop: Workshop, number: int) -> tuple[str, str]:
+    """Return the one comment of a pull request, and the conclusion of its commit's check."""
+    (comment,) = hosted.comments(number)
+    checks = hosted.checks(shop.git("rev-parse", "HEAD"))
+    assert [check["name"] for check in checks] == ["model gate"]
+    return comment["body"], checks[0]["conclusion"]
+
+
 def registry_of(shop: Workshop) -> LocalRegistry:
     return LocalRegistry(shop.variables["REGISTRY"])
 
@@ -39,23 +56,28 @@ def test_a_change_of_a_document_is_green_and_trains_nothing(shop):
     assert not list(registry_of(shop).candidates())
 
 
-@pytest.fixture
-def hosted(shop):
-    """GitHub's API for the shop's repository."""
-    with GitHub.start(REPOSITORY) as server:
-        shop.env |= {"GITHUB_API_URL": server.url}
-        shop.secrets["GITHUB_TOKEN"] = server.token
-        yield server
-
-
 def test_good_rows_are_trained_once_reviewed_and_published_on_merge(shop, hosted, table):
     shop.git("checkout", "-qb", "change")
     shop.table(table)
-    shop.commit("Add rows")
+    hosted.pull(2, shop.commit("Add rows"))
     ran = shop.run("pull_request", "train.yml", shop.request(2))
     assert ran.code == 0, ran.output
-    assert ran.jobs == {"decide": "success", "train": "success", "gate": "success"}
+    assert ran.jobs == dict.fromkeys(("decide", "train", "review", "gate"), "success")
     assert "passed its gate" in ran.text
+    comment, conclusion = reviewed(hosted, shop, 2)
+    assert conclusion == "success"
+    assert "Model gate: pass" in comment.splitlines()[1]
+    added = int((table[:4][[TG, TM]] != "").to_numpy().sum())
+    assert f"**Data:** labels {added} added, 0 removed, 0 relabelled." in comment
+    assert "**Recipe:** unchanged." in comment
+
+    shop.write("docs/note.md", "A second push of the same model.\n")
+    hosted.pull(2, shop.commit("Write a note"))
+    ran = shop.run("pull_request", "train.yml", shop.request(2))
+    assert ran.code == 0, ran.output
+    comment, conclusion = reviewed(hosted, shop, 2)
+    assert conclusion == "success"
+    assert shop.git("rev-parse", "HEAD")[:12] in comment
     registry = registry_of(shop)
     (candidate,) = registry.candidates()
     assert registry.current() is None
@@ -85,20 +107,43 @@ def test_good_rows_are_trained_once_reviewed_and_published_on_merge(shop, hosted
     assert len(registry.history()) == 1
 
 
-def test_shuffled_labels_fail_and_nothing_is_published(shop, table):
+def test_shuffled_labels_fail_and_nothing_is_published(shop, hosted, table):
     shop.git("checkout", "-qb", "change")
     mixed = table.sample(frac=1.0, random_state=3)
     shop.table(table.assign(**{name: mixed[name].to_numpy() for name in (TG, TM)}))
-    shop.commit("Shuffle the labels")
+    hosted.pull(3, shop.commit("Shuffle the labels"))
     ran = shop.run("pull_request", "train.yml", shop.request(3))
     assert ran.code == 1
-    assert ran.jobs == {"decide": "success", "train": "failure", "gate": "failure"}
+    assert ran.jobs == {
+        "decide": "success", "train": "failure", "review": "success", "gate": "failure",
+    }  # fmt: skip
     assert "its gate says fail" in ran.text
+    comment, conclusion = reviewed(hosted, shop, 3)
+    assert conclusion == "failure"
+    assert re.search(r"- \*\*Glass transition:\*\* .* the floor of ", comment), comment
+    assert "relabelled" in comment
     event = shop.merge()  # somebody overruled the check
     ran = shop.run("push", "publish.yml", event)
     assert ran.code == 0, ran.output
     assert "publish it" not in ran.steps("publish")
     assert registry_of(shop).current() is None
+
+
+def test_faulty_rows_are_told_in_the_pull_request_and_nothing_is_trained(shop, hosted, table):
+    shop.git("checkout", "-qb", "change")
+    shop.table(table.assign(**{TG: ["warm", *table[TG][1:]]}))
+    hosted.pull(5, shop.commit("Add a faulty row"))
+    hosted.ran(1, "train", "failure", hold_data_and_recipe_to_the_contract="failure")
+    ran = shop.run("pull_request", "train.yml", shop.request(5))
+    assert ran.jobs == {
+        "decide": "success", "train": "failure", "review": "success", "gate": "failure",
+    }  # fmt: skip
+    comment, conclusion = reviewed(hosted, shop, 5)
+    assert conclusion == "failure"
+    assert "Model gate: no verdict, the run failed" in comment
+    assert "step **hold data and recipe to the contract**: failure" in comment
+    assert f"| 2 | `{TG}` | `warm` |" in comment
+    assert not list(registry_of(shop).candidates())
 
 
 def test_a_dry_run_says_what_there_is_and_trains_nothing(shop):

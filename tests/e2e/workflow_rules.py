@@ -59,7 +59,8 @@ def no_kept_credentials(workflow: Workflow, text: str) -> list[str]:
 
 
 def secrets_have_an_environment(workflow: Workflow, text: str) -> list[str]:
-    jobs = workflow["jobs"].items()
+    """A job that only calls a workflow has none; the called job has."""
+    jobs = [(name, job) for name, job in workflow["jobs"].items() if "uses" not in job]
     bad = [name for name, job in jobs if _SECRET.search(str(job)) and "environment" not in job]
     return bad + (["secrets for every job"] if _SECRET.search(str(workflow.get("env"))) else [])
 
@@ -73,16 +74,31 @@ def id_tokens_have_an_environment(workflow: Workflow, text: str) -> list[str]:
 
 
 def no_dangerous_trigger(workflow: Workflow, text: str) -> list[str]:
-    return sorted(
-        {"pull_request_target", "workflow_run", "issue_comment"} & set(triggers(workflow))
-    )
+    """A run with our rights for what others sent: only one that takes nothing of what they sent."""
+    found = {"pull_request_target", "workflow_run", "issue_comment"} & set(triggers(workflow))
+    return sorted(found - ({"pull_request_target"} if _only_hears_a_label(workflow) else set()))
+
+
+def _only_hears_a_label(workflow: Workflow) -> bool:
+    """Whether it checks out and runs what is here, and never what the pull request holds."""
+    how = triggers(workflow).get("pull_request_target")
+    if not isinstance(how, dict) or how.get("types") != ["labeled"] or "secrets." in str(workflow):
+        return False
+    for _, step in steps(workflow):
+        if "run" in step and step["run"] != "python3 -m trainer.ci.labelled":
+            return False
+        if "uses" in step and not step["uses"].startswith("actions/checkout@"):
+            return False
+        if set(step.get("with", {})) - {"persist-credentials"}:
+            return False
+    return True
 
 
 def no_filter_by_path(workflow: Workflow, text: str) -> list[str]:
     """A required check that a filter skips waits for ever."""
     return [
         name for name, how in triggers(workflow).items()
-        if how and {"paths", "paths-ignore"} & set(how)
+        if isinstance(how, dict) and {"paths", "paths-ignore"} & set(how)
     ]  # fmt: skip
 
 
