@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from road_kit import ROOT, wait_for
 
 HERE = Path(__file__).parent
@@ -242,15 +241,3 @@ def service(podman: Podman) -> Iterator[str]:
 def _listens(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as asked:
         return path.exists() and asked.connect_ex(str(path)) == 0
-
-
-def assert_alike(ours: object, theirs: object, place: str = "metrics") -> None:
-    """Compare two JSON values, numbers to the tolerance of 32-bit floats."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        assert ours.keys() == theirs.keys(), place
-        for key in ours:
-            assert_alike(ours[key], theirs[key], f"{place}.{key}")
-    elif isinstance(ours, float) and isinstance(theirs, float):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6, err_msg=place)
-    else:
-        assert ours == theirs, place

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from container_fixtures import Sources
-from container_kit import PLANTED, Podman, assert_alike, holds
-from road_kit import ROOT, Road, wait_for
+from container_kit import PLANTED, Podman, holds
+from road_kit import ROOT, Road, assert_alike, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

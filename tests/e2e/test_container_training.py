@@ -19,8 +19,8 @@ import pandas as pd
 import pytest
 import yaml
 from container_fixtures import Sources
-from container_kit import Podman, assert_alike
-from road_kit import ROOT, TRAINER, Road, wait_for
+from container_kit import Podman
+from road_kit import ROOT, TRAINER, Road, assert_alike, wait_for
 from test_training_run import OFTEN, assert_same, epochs, said_resumes
 
 from trainer.training import checkpoint
@@ -205,9 +205,9 @@ def test_dispatched_stopped_and_dispatched_again_it_goes_on(
             stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    # long enough to be stopped in the middle, however late that is asked
+    # long enough to be stopped in the middle: 150 epochs a second, and asking takes seconds
     command = ("dispatch", "--target", "docker", "--image", train_image, *places,
-               "--set", "training.epochs=240", "--set", "training.validate_every=240")  # fmt: skip
+               "--set", "training.epochs=4000", "--set", "training.validate_every=500")  # fmt: skip
     try:
         first = trainer(*command)
         wait_for(lambda: sum(epochs(begun).values()) >= 2 or first.poll() is not None, seconds=600)

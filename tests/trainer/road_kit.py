@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -244,6 +245,25 @@ def wait_for(what: Callable[[], Any], seconds: float = 120.0, step: float = 0.02
             return found
         time.sleep(step)
     raise AssertionError(f"{what} did not come true in {seconds:g} s")
+
+
+def assert_alike(ours: object, theirs: object, place: str = "metrics") -> None:
+    """Compare two JSON values, numbers to the tolerance of 32-bit floats.
+
+    Another machine, or another choice of BLAS kernels on the same one, may give other last bits.
+    """
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        assert ours.keys() == theirs.keys(), place
+        for key in ours:
+            assert_alike(ours[key], theirs[key], f"{place}.{key}")
+    elif isinstance(ours, list) and isinstance(theirs, list):
+        assert len(ours) == len(theirs), place
+        for i, pair in enumerate(zip(ours, theirs, strict=True)):
+            assert_alike(*pair, f"{place}[{i}]")
+    elif isinstance(ours, float) and isinstance(theirs, float):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6, err_msg=place)
+    else:
+        assert ours == theirs, place
 
 
 def file_hashes(folder: Path, pattern: str) -> dict[str, str]:

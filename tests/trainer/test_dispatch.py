@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from hub_kit import Hub
-from road_kit import ROOT, TRAINER, Road, wait_for
+from road_kit import ROOT, TRAINER, Road, assert_alike, wait_for
 
 from polyid.errors import PolyIDError
 from trainer import inputs
@@ -67,7 +67,7 @@ def test_a_job_trains_what_was_staged_and_leaves_its_candidate(
     (here,) = finished.work.glob("*/candidate/metrics.json")
     theirs, ours = json.loads(Path(there).read_text()), json.loads(here.read_text())
     assert theirs["fingerprint"] == ours["fingerprint"] == mark
-    assert theirs["properties"] == ours["properties"]
+    assert_alike(theirs["properties"], ours["properties"])
     # what was expected before it was rented stands in its record, beside what it cost
     kept = hub.api().hf_hub_download(repo, "record.yaml", revision=f"candidate/{mark}")
     record = read_record(Path(kept))

@@ -5,22 +5,28 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hub_kit import Hub
 from keeping_kit import BUCKET, objects, s3_server
-from road_kit import ROOT, TRAINER, Road, in_group, wait_for
-from test_training_run import assert_same, epochs, has_checkpoint, newest, said_resumes, workers
+from road_kit import ROOT, TRAINER, Road, assert_alike, in_group, wait_for
+from test_training_run import (
+    LONG,
+    assert_same,
+    epochs,
+    go_on,
+    halted,
+    has_checkpoint,
+    newest,
+    said_resumes,
+)
 
 from trainer.plan import make_plan
 from trainer.training.status import read_status
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
-#: Seconds to wait for what a loaded machine takes long for.
-LONG = 600.0
 
 OFTEN = {"POLYID_CHECKPOINT_SECONDS": "0"}
 
@@ -55,32 +61,6 @@ def killed(road: Road, url: str, env: dict[str, str], since: int) -> int:
         process.wait()
         wait_for(lambda: not in_group(process.pid), LONG)
     return epoch
-
-
-def halted(road: Road, group: int, far_enough: Callable[[], bool]) -> None:
-    """Halt a run's worker once it has come so far.
-
-    It is halted for every look, so that it cannot reach its end unseen, however loaded the machine
-    is.
-    """
-
-    def look() -> bool:
-        crew = workers(group)
-        for worker in crew:
-            os.kill(worker, signal.SIGSTOP)
-        if crew and far_enough():
-            return True
-        assert in_group(group), f"the run has ended:\n{road.output}"
-        go_on(group)
-        return False
-
-    wait_for(look, LONG, step=0.05)
-
-
-def go_on(group: int) -> None:
-    """Let a run's worker go on."""
-    for worker in workers(group):
-        os.kill(worker, signal.SIGCONT)
 
 
 def newest_or_none(road: Road) -> int:
@@ -154,7 +134,7 @@ def test_a_job_of_the_hub_goes_on_where_another_machine_was_lost(
     )
     (ours,) = finished.work.glob("*/candidate/metrics.json")
     theirs = json.loads(Path(metrics).read_text())
-    assert theirs["properties"] == json.loads(ours.read_text())["properties"]
+    assert_alike(theirs["properties"], json.loads(ours.read_text())["properties"])
     assert branch not in hub.refs(repo)
 
 

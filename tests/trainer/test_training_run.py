@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from trainer.training.status import read_status
 
 pytestmark = pytest.mark.slow
 
+#: Seconds to wait for what a loaded machine takes long for.
+LONG = 600.0
 OFTEN = {"POLYID_CHECKPOINT_SECONDS": "0"}
 MEMBERS = ("member-00", "member-01")
 
@@ -62,6 +65,32 @@ def workers(group: int) -> list[int]:
     return [p for p in in_group(group) if b"trainer.training.worker" in command_of(p)]
 
 
+def halted(road: Road, group: int, far_enough: Callable[[], bool]) -> None:
+    """Halt a run's worker once it has come so far.
+
+    It is halted for every look, so that it cannot reach its end unseen, however loaded the machine
+    is.
+    """
+
+    def look() -> bool:
+        crew = workers(group)
+        for worker in crew:
+            os.kill(worker, signal.SIGSTOP)
+        if crew and far_enough():
+            return True
+        assert in_group(group), f"the run has ended:\n{road.output}"
+        go_on(group)
+        return False
+
+    wait_for(look, LONG, step=0.05)
+
+
+def go_on(group: int) -> None:
+    """Let a run's worker go on."""
+    for worker in workers(group):
+        os.kill(worker, signal.SIGCONT)
+
+
 def command_of(process: int) -> bytes:
     """Return a process's command line; nothing if it has ended."""
     try:
@@ -79,8 +108,9 @@ def test_stopped_killed_damaged_and_ended_as_if_nothing_had_been(
     finished: Road, fresh: Road
 ) -> None:
     with fresh.started("train", "--workers", "1") as process:
-        wait_for(lambda: epochs(fresh).get(0, 0) >= 2)
+        halted(fresh, process.pid, lambda: epochs(fresh).get(0, 0) >= 2)
         process.send_signal(signal.SIGTERM)
+        go_on(process.pid)
         assert process.wait(60) == 75
         assert in_group(process.pid) == []
     assert "Interrupted" in fresh.output
@@ -91,7 +121,11 @@ def test_stopped_killed_damaged_and_ended_as_if_nothing_had_been(
     assert stopped == epochs(fresh)[0]  # no finished epoch is lost
 
     with fresh.started("train", "--workers", "1", env=OFTEN) as process:
-        wait_for(lambda: len(fresh.checkpoints()) >= 2 and newest(fresh, MEMBERS[0]) > stopped)
+        halted(
+            fresh,
+            process.pid,
+            lambda: len(fresh.checkpoints()) >= 2 and newest(fresh, MEMBERS[0]) > stopped,
+        )
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         wait_for(lambda: not in_group(process.pid))
@@ -136,7 +170,8 @@ def test_sigterm_before_the_first_step(fresh: Road) -> None:
 
 def test_workers_end_when_their_parent_is_killed(fresh: Road) -> None:
     with fresh.started("train", "--workers", "1") as process:
-        wait_for(lambda: epochs(fresh).get(0, 0) >= 2)
+        halted(fresh, process.pid, lambda: epochs(fresh).get(0, 0) >= 2)
+        go_on(process.pid)
         process.kill()
         process.wait()
         wait_for(lambda: not in_group(process.pid), seconds=30)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import signal
 import sqlite3
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from road_kit import Road, in_group, wait_for
-from test_training_run import assert_same, epochs, workers
+from test_training_run import LONG, assert_same, epochs, go_on, halted
 
 from polyid.errors import PolyIDError
 from trainer.conduct import Wanted, as_options, conduct_of
@@ -25,8 +24,6 @@ from trainer.watching.jsonlog import JsonLines
 from trainer.watching.stall import StallAlarm
 from trainer.watching.summary import summary
 from trainer.watching.tracked import Tracked
-
-LONG = 600.0
 
 
 @pytest.fixture
@@ -223,11 +220,9 @@ def test_a_summary_says_what_matters() -> None:
 def test_a_run_is_watched_and_stays_the_same(finished: Road, fresh: Road) -> None:
     watch = ("--track", "tensorboard", "--log-format", "json", "--workers", "1")
     with fresh.started("train", *watch, env={"POLYID_STALL_SECONDS": "1"}) as process:
-        wait_for(lambda: epochs(fresh).get(0, 0) >= 2, LONG)
-        (worker,) = workers(process.pid)
-        os.kill(worker, signal.SIGSTOP)
+        halted(fresh, process.pid, lambda: epochs(fresh).get(0, 0) >= 2)
         wait_for(lambda: read_status(fresh.run_folder()).get("stalled") == [0], LONG)
-        os.kill(worker, signal.SIGCONT)
+        go_on(process.pid)
         assert process.wait(LONG) == 0
         assert in_group(process.pid) == []
     said = [json.loads(line) for line in fresh.output.splitlines()]
