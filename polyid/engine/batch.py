@@ -1,11 +1,13 @@
 """Several polymers as one graph of several parts, for `polyid.engine.inference`: no padding."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from polyid.quotient import Block, Quotient
 
@@ -21,8 +23,9 @@ class Sizes(NamedTuple):
     """Logarithm of how many elements a class has, ``(polymers, n)``; -inf if none of its own."""
 
 
-class Step(NamedTuple):
-    """One message block of a batch: what is gathered and summed."""
+@dataclass
+class Step:
+    """One message block of a batch: what is gathered and summed, and the same taken back."""
 
     edge_parent: NDArray[np.intp]
     hidden: csr_array
@@ -34,6 +37,33 @@ class Step(NamedTuple):
     degree: NDArray
     """Edges that leave an atom of each class, ``(n, 1)``."""
     atom_parent: NDArray[np.intp]
+    width: tuple[int, int]
+    """Edge and atom classes before the block."""
+
+    @cached_property
+    def hidden_back(self) -> csc_array:
+        """From edge classes to the rows of ``hidden``."""
+        return self.hidden.T
+
+    @cached_property
+    def target_back(self) -> csc_array:
+        """From edge classes to the rows of ``to_target``."""
+        return self.to_target.T
+
+    @cached_property
+    def leaving_back(self) -> csc_array:
+        """From atom classes to the edge classes that leave them."""
+        return self.leaving.T
+
+    @cached_property
+    def edge_back(self) -> csc_array:
+        """From edge classes to their parents."""
+        return _picks([self.edge_parent], self.width[0], self.degree.dtype).T
+
+    @cached_property
+    def atom_back(self) -> csc_array:
+        """From atom classes to their parents."""
+        return _picks([self.atom_parent], self.width[1], self.degree.dtype).T
 
 
 class Batch(NamedTuple):
@@ -99,7 +129,8 @@ def _step(
     to_target = _picks([target, n_atoms + edges.of], n_atoms + len(blocks), dtype)
     degree = np.concatenate([b.out_count.sum(axis=1) for b in blocks]).astype(dtype)[:, None]
     leaving = _leaving(blocks, edges, dtype)
-    return Step(parent, hidden, to_target, leaving, degree, all_of("atom_parent", old_atoms))
+    atom_parent = all_of("atom_parent", old_atoms)
+    return Step(parent, hidden, to_target, leaving, degree, atom_parent, (n_old, n_atoms))
 
 
 def _picks(columns: Sequence[NDArray[np.intp]], width: int, dtype: Any) -> csr_array:

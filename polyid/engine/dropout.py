@@ -93,24 +93,28 @@ def table(largest: int, rate: float, width: int) -> NDArray[np.int32]:
     return (word - 2.0**31).astype(np.int32)
 
 
-def threefry(key: tuple[Any, Any], counter: tuple[Any, Any], rounds: int = 20) -> tuple[Any, Any]:
+def threefry(
+    key: tuple[Any, Any], counter: tuple[Any, Any], rounds: int = 20, ops: Any = ops
+) -> tuple[Any, Any]:
     """Threefry-2x32: two random words from two words of key and two of counter.
 
-    Arrays of unsigned 32-bit integers that broadcast. Salmon, Moraes, Dror and Shaw, "Parallel
+    Arrays of unsigned 32-bit integers that broadcast, of the library ``ops``: ``keras.ops`` or
+    NumPy. Salmon, Moraes, Dror and Shaw, "Parallel
     random numbers: as easy as 1, 2, 3", SC '11, doi 10.1145/2063384.2063405.
     """
-    third = ops.bitwise_xor(ops.bitwise_xor(key[0], key[1]), _word(_PARITY))
+    word = np.uint32 if ops is np else _word
+    third = ops.bitwise_xor(ops.bitwise_xor(key[0], key[1]), word(_PARITY))
     schedule = (key[0], key[1], third)
     a, b = counter[0] + key[0], counter[1] + key[1]
     for r in range(rounds):
         turn = _ROTATIONS[r // 4 % 2][r % 4]
         a = a + b
-        b = ops.bitwise_or(ops.left_shift(b, _word(turn)), ops.right_shift(b, _word(32 - turn)))
+        b = ops.bitwise_or(ops.left_shift(b, word(turn)), ops.right_shift(b, word(32 - turn)))
         b = ops.bitwise_xor(a, b)
         if r % 4 == 3:
             nth = r // 4 + 1
             a = a + schedule[nth % 3]
-            b = b + schedule[(nth + 1) % 3] + _word(nth)
+            b = b + schedule[(nth + 1) % 3] + word(nth)
     return a, b
 
 
@@ -183,6 +187,73 @@ def kept(
         ]
         found.append(Kept(group.start, group.stop, left[:outputs]))
     return found
+
+
+class Dropout:
+    """The same draws in NumPy, for `polyid.engine.gradients`: the very bits of `kept`.
+
+    Parameters
+    ----------
+    largest
+        Largest class of the data at each place of a bucket's rows, ``(n,)``, falling.
+    outputs, width, rate
+        As for `kept`.
+    seed
+        Of the run.
+    """
+
+    def __init__(
+        self,
+        largest: NDArray[np.integer],
+        outputs: int,
+        width: int,
+        rate: float,
+        seed: int,
+        dtype: Any = np.float32,
+    ) -> None:
+        self.places, self.outputs, self.width, self.rate = len(largest), outputs, width, rate
+        self.dtype = np.dtype(dtype)
+        self.seed = np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32 & 0xFFFFFFFF)
+        self.limits = table(int(largest[0]), rate, int(columns(largest[:1], rate)[0]))
+        parts = groups(largest, rate)
+        self.columns = np.repeat([p.columns for p in parts], [p.stop - p.start for p in parts])
+
+    def left(
+        self, count: NDArray[np.integer], place: NDArray[np.integer], state: NDArray[np.integer]
+    ) -> NDArray:
+        """Draw what is left of each class, ``(outputs, n, width)``; see `Kept`.
+
+        Parameters
+        ----------
+        count, place
+            Size of each class and where it stands in the rows of the step, ``(n,)``: row of the
+            step times their length, plus place in the row.
+        state
+            Number and step of the member, ``(2,)``.
+        """
+        state = np.asarray(state).astype(np.uint32)[:, None]
+        key = threefry(self.seed, (state[0], state[1]), ops=np)
+        index = (place[:, None] * self.width + np.arange(self.width)).astype(np.uint32)
+        columns = self.columns[place % self.places]
+        found = np.empty((self.outputs, len(count), self.width), self.dtype)
+        size = count[:, None].astype(self.dtype)
+        for pair in range(-(-self.outputs // 2)):
+            words = threefry(key, (index, np.full(1, pair, np.uint32)), _ROUNDS, ops=np)
+            for left, word in zip(found[2 * pair : 2 * pair + 2], words, strict=False):
+                self._drops(word.view(np.int32), count, columns, left)
+                np.subtract(size, left, out=left)
+        np.maximum(found, 0, out=found)
+        found *= self.dtype.type(1.0 / (1.0 - self.rate))
+        return found
+
+    def _drops(
+        self, word: NDArray[np.int32], count: NDArray, columns: NDArray, drops: NDArray
+    ) -> None:
+        """Write how many edges of each class are dropped, ``(n, width)``."""
+        np.greater(word, self.limits[count, 0][:, None], out=drops, casting="unsafe")
+        for k in range(1, int(columns.max(initial=0))):
+            rows = np.flatnonzero(columns > k)
+            drops[rows] += word[rows] > self.limits[count[rows], k][:, None]
 
 
 def _each(f: Callable[[Any], list[Any]], times: int) -> list[list[Any]]:

@@ -14,7 +14,7 @@ from polyid.engine.network import forward
 from polyid.engine.order import DataOrder
 from polyid.engine.packing import Bucket
 from polyid.engine.watch import Arrays, Epoch, Watch
-from polyid.engine.weights import Architecture, flatten, initial
+from polyid.engine.weights import Architecture, flatten, initial, unflatten
 
 #: Polymers per pass when members are watched.
 _CHUNK = 32
@@ -65,7 +65,8 @@ class Fitter:
     """Trains groups of members, one group after the other, in one compiled program.
 
     ``steps`` (per bucket and epoch) must be the same for every group of an ensemble, so that a
-    member's path does not depend on who trains beside it.
+    member's path does not depend on who trains beside it. ``written_out``: how gradients are
+    taken, see `Ensemble`; by default so on a CPU with TensorFlow, compiled on a GPU or with JAX.
     """
 
     def __init__(
@@ -76,10 +77,12 @@ class Fitter:
         members: int,
         steps: Sequence[int],
         pm: NDArray[np.float32] | None = None,
-        jit_compile: bool = True,
+        written_out: bool | None = None,
     ) -> None:
         self.architecture, self.recipe = architecture, recipe
         self.buckets, self.steps, self.pm = buckets, list(steps), pm
+        if written_out is None:
+            written_out = _on_cpu()
         self.model = Ensemble(
             architecture,
             members,
@@ -88,13 +91,16 @@ class Fitter:
             pm,
             recipe.seed,
             recipe.loss,
+            written_out,
         )
         total = recipe.epochs * sum(steps)
         self.optimizer = keras.optimizers.Adam(
             learning_rate=_schedule(recipe, total), weight_decay=recipe.decay or None
         )
         self.optimizer.build([self.model.flat])
-        self.model.compile(optimizer=self.optimizer, jit_compile=jit_compile)
+        self.model.compile(
+            optimizer=self.optimizer, jit_compile=not written_out, run_eagerly=written_out
+        )
 
     def fit(
         self,
@@ -123,6 +129,9 @@ class Fitter:
             ``(epochs, 3 + 2 * members)`` (epoch, learning rate, seconds, losses, validation
             losses), and what else `Epoch.snapshot` holds; ``done`` is 0 if stopped early.
         """
+        # not on the machines that compile, which may lack what it needs
+        from polyid.engine.inference import one_core
+
         self._reset(members)
         watch = Watch(self, members, on_epoch, should_stop)
         if state is not None:
@@ -137,15 +146,16 @@ class Fitter:
                 self.steps,
             )
             labels = np.stack([m.labels for m in members])
-            self.model.fit(
-                feed(Steps(order, labels, self.buckets, watch.epoch, self.recipe.epochs)),
-                initial_epoch=watch.epoch,
-                epochs=self.recipe.epochs,
-                steps_per_epoch=order.steps_per_epoch,
-                callbacks=[watch],
-                shuffle=False,  # the order is ours: Keras would shuffle the steps of all epochs
-                verbose=0,
-            )
+            with one_core():
+                self.model.fit(
+                    feed(Steps(order, labels, self.buckets, watch.epoch, self.recipe.epochs)),
+                    initial_epoch=watch.epoch,
+                    epochs=self.recipe.epochs,
+                    steps_per_epoch=order.steps_per_epoch,
+                    callbacks=[watch],
+                    shuffle=False,  # the order is ours: Keras would shuffle the steps of all epochs
+                    verbose=0,
+                )
         return watch.result()
 
     def predict(self, flat: NDArray[np.float32], polymers: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -154,6 +164,23 @@ class Fitter:
         Shape ``(members, len(polymers), outputs)``. Nothing is compiled: watching a few hundred
         polymers takes less time than compiling a second program.
         """
+        if self.model.gradients is None:
+            return self._predict_eagerly(flat, polymers)
+        from polyid.engine.inference import predict
+
+        quotients = {
+            int(p): q
+            for bucket, some in zip(self.buckets, self.model.gradients.polymers, strict=True)
+            for p, q in zip(bucket.members, some, strict=True)
+        }
+        weights = [unflatten(self.architecture, each) for each in flat]
+        pm = None if self.pm is None else self.pm[polymers]
+        return predict(self.architecture, weights, [quotients[int(p)] for p in polymers], pm)
+
+    def _predict_eagerly(
+        self, flat: NDArray[np.float32], polymers: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """Predict on the device that trains."""
         members = len(flat)
         found = np.full((members, len(polymers), self.architecture.outputs), np.nan, np.float32)
         weights = ops.convert_to_tensor(flat)
@@ -183,6 +210,15 @@ class Fitter:
                 variable.assign(np.zeros(variable.shape, dtype=variable.dtype))
         self.model.restart_dropout(m.name for m in members)
         self.model.stop_training = False
+
+
+def _on_cpu() -> bool:
+    """Whether TensorFlow computes here, without a GPU."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
 
 
 def _schedule(recipe: Recipe, total: int) -> Any:

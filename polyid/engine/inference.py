@@ -3,7 +3,7 @@
 Polymers of a batch lie one after the other, as one graph of several parts: no padding, any shape.
 Members go one by one, so that a member's states stay in the processor's cache; on several cores
 several members go side by side. The arithmetic is that of `polyid.engine.network`, and tests hold
-the two together; what is gathered and summed is one sparse matrix product.
+the two together.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from polyid.engine.batch import Batch, Sizes, Step, join
+from polyid.engine.arithmetic import attention, edge_update, node_update, share_of_edges
+from polyid.engine.batch import Batch, join
 from polyid.engine.weights import Architecture, Weights
 from polyid.quotient import TOP, Block, Quotient
 
@@ -61,9 +62,7 @@ def predict(
     dtype = members[0]["readout/kernel"].dtype
     found = np.empty((len(members), len(some), architecture.outputs), dtype=dtype)
     done = 0
-    # the matrices are too small to be shared by cores, so each core takes a member
-    one_core_each = _libraries().limit(limits=1, user_api="blas")
-    with one_core_each, ThreadPoolExecutor(min(len(members), threads or cores())) as pool:
+    with one_core(), ThreadPoolExecutor(min(len(members), threads or cores())) as pool:
         for rows in _batches(some):
             batch = join([some[i] for i in rows], dtype)
             values = None
@@ -101,6 +100,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def one_core() -> Any:
+    """Keep each matrix product to one core in this context: they are too small to be shared."""
+    return _libraries().limit(limits=1, user_api="blas")
+
+
 @cache
 def _libraries() -> ThreadpoolController:
     """Find NumPy's BLAS: once, as it takes milliseconds."""
@@ -130,87 +134,27 @@ def forward(
     atoms = w["atom_embedding"][batch.atom_token]
     edges = w["bond_embedding"][batch.edge_token]
 
-    def attention(r: int, place: int) -> NDArray:
-        return _attention(w, f"global/{r}", atoms, edges, batch.atoms[place], batch.edges[place])
+    def attended(r: int, place: int) -> NDArray:
+        sizes = batch.atoms[place], batch.edges[place]
+        return attention(w, f"global/{r}", atoms, edges, *sizes)[0]
 
-    glob = attention(0, 0)
+    glob = attended(0, 0)
     if a.name == "pm":
         assert pm is not None
         glob = glob + pm @ w["pm/kernel"] + w["pm/bias"]
     for r, step in enumerate(batch.steps, 1):
         last = r == a.num_messages
         if a.name == "global100":
-            glob = glob + attention(r, r - 1)
-        edges = _edge_update(w, r, step, atoms, edges, glob)
+            glob = glob + attended(r, r - 1)
+        edges, _ = edge_update(w, r, step, atoms, edges, glob)
         if not last:  # the readout sees edges only
-            atoms = _node_update(w, r, step, atoms, edges, glob)
+            atoms, _ = node_update(w, r, step, atoms, edges, glob)
             if a.name == "pm":
-                glob = glob + attention(r, r)
+                glob = glob + attended(r, r)
     kernel, bias = w["readout/kernel"], w["readout/bias"]
     if bondwise:
         return edges @ kernel + bias
-    return _mean(batch.edges[-1]) @ edges @ kernel + bias
-
-
-def _attention(
-    w: Weights, name: str, atoms: NDArray, edges: NDArray, atom: Sizes, edge: Sizes
-) -> NDArray:
-    """Nfp's ``GlobalUpdate`` with one head, ``(polymers, g)``; see `polyid.engine.layers`."""
-    query, bias = w[f"{name}/query/kernel"][:, 0], w[f"{name}/query/bias"]
-    atom_logit = atom.log + (atoms @ query + bias)
-    edge_logit = edge.log + (edges @ query + bias)
-    top = np.maximum(atom_logit.max(axis=1), edge_logit.max(axis=1, initial=-np.inf))[:, None]
-    atom_weight, edge_weight = np.exp(atom_logit - top), np.exp(edge_logit - top)
-    total = atom_weight.sum(axis=1) + edge_weight.sum(axis=1)
-    mean = (atom_weight @ atoms + edge_weight @ edges) / total[:, None]
-    return mean @ w[f"{name}/value/kernel"] + w[f"{name}/value/bias"]
-
-
-def _edge_update(
-    w: Weights, r: int, step: Step, atoms: NDArray, edges: NDArray, glob: NDArray
-) -> NDArray:
-    """Nfp's ``EdgeUpdate`` and the residual."""
-    f, k = edges.shape[1], w[f"edge/{r}/dense1/kernel"]
-    sources, targets, globs = len(edges), len(edges) + len(atoms), len(edges) + 2 * len(atoms)
-    parts = np.empty((globs + len(glob), k.shape[1]), dtype=k.dtype)
-    np.matmul(edges, k[:f], out=parts[:sources])
-    np.matmul(atoms, k[f : 2 * f], out=parts[sources:targets])
-    np.matmul(atoms, k[2 * f : 3 * f], out=parts[targets:globs])
-    parts[globs:] = glob @ k[3 * f :] + w[f"edge/{r}/dense1/bias"]
-    hidden = step.hidden @ parts
-    np.maximum(hidden, 0, out=hidden)
-    found = hidden @ w[f"edge/{r}/dense2/kernel"]
-    found += w[f"edge/{r}/dense2/bias"]
-    found += edges.take(step.edge_parent, axis=0)
-    return found
-
-
-def _node_update(
-    w: Weights, r: int, step: Step, atoms: NDArray, edges: NDArray, glob: NDArray
-) -> NDArray:
-    """Nfp's ``NodeUpdate`` and the residual; ``edges`` are the states after the block."""
-    f, k = atoms.shape[1], w[f"node/{r}/message1/kernel"]
-    parts = np.empty((len(atoms) + len(glob), k.shape[1]), dtype=k.dtype)
-    np.matmul(atoms, k[:f], out=parts[: len(atoms)])
-    parts[len(atoms) :] = glob @ k[2 * f :] + w[f"node/{r}/message1/bias"]
-    hidden = edges @ k[f : 2 * f]
-    hidden += step.to_target @ parts
-    np.maximum(hidden, 0, out=hidden)
-    message = (step.leaving @ hidden) @ w[f"node/{r}/message2/kernel"]
-    message += step.degree * w[f"node/{r}/message2/bias"]
-    update = message @ w[f"node/{r}/dense1/kernel"]
-    update += w[f"node/{r}/dense1/bias"]
-    np.maximum(update, 0, out=update)
-    found = update @ w[f"node/{r}/dense2/kernel"]
-    found += w[f"node/{r}/dense2/bias"]
-    found += atoms.take(step.atom_parent, axis=0)
-    return found
-
-
-def _mean(sizes: Sizes) -> NDArray:
-    """Share of each class in the elements of its polymer, ``(polymers, n)``."""
-    count = np.exp(sizes.log)
-    return count / np.maximum(count.sum(axis=1, keepdims=True), 1)
+    return share_of_edges(batch.edges[-1]) @ edges @ kernel + bias
 
 
 def _batches(quotients: Sequence[Quotient]) -> Iterator[list[int]]:

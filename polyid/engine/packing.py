@@ -122,6 +122,39 @@ def pack(quotients: Sequence[Quotient], layout: Layout) -> NDArray[np.int32]:
     return table
 
 
+def unpack(row: NDArray[np.int32], layout: Layout) -> Quotient:
+    """Read one row: the opposite of `pack`, without the final classes of atoms and edges."""
+    found, start = {}, 0
+    for name, shape in layout.shapes():
+        size = int(np.prod(shape))
+        found[name] = row[start : start + size].reshape(shape)
+        start += size
+
+    def there(name: str, counts: str) -> NDArray[np.int32]:
+        return found[name][: np.count_nonzero(found[counts])]
+
+    blocks = [
+        Block(
+            **{name: there(f"{name}/{r}", f"edge_count/{r}") for name in _EDGE_FIELDS},
+            **{
+                name: there(f"{name}/{r}", f"atom_count/{r}")
+                for name in (*_ATOM_FIELDS, *_OUT_FIELDS)
+            },
+        )
+        for r in range(1, layout.depth + 1)
+    ]
+    nothing = np.zeros(0, dtype=np.int32)
+    return Quotient(
+        there("atom_token", "atom_count/0"),
+        there("atom_count/0", "atom_count/0"),
+        there("edge_token", "edge_count/0"),
+        there("edge_count/0", "edge_count/0"),
+        tuple(blocks),
+        nothing,
+        nothing,
+    )
+
+
 def fields(rows: Any, layout: Layout) -> dict[str, Any]:
     """Take rows ``(members, batch, width)`` apart into named fields ``(members, batch, …)``."""
     from keras import ops

@@ -5,6 +5,8 @@ it twice the time. The names follow nfp's layers, so that weights convert both w
 """
 
 from collections.abc import Mapping
+from functools import cache
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,7 +84,7 @@ def shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
 
 def count(a: Architecture) -> int:
     """Count the weights of one member."""
-    return sum(int(np.prod(shape)) for shape in shapes(a).values())
+    return sum(prod(shape) for shape in shapes(a).values())
 
 
 def initial(a: Architecture, seed: int, member: int) -> Weights:
@@ -122,11 +124,16 @@ def unflatten(a: Architecture, flat: NDArray) -> Weights:
     """Named weights of one vector ``(count,)``."""
     if flat.shape != (count(a),):
         raise ValueError(f"flat weights have shape {flat.shape}; expected {(count(a),)}.")
-    found, start = {}, 0
+    return {name: flat[i:j].reshape(shape) for name, i, j, shape in _places(a)}
+
+
+@cache
+def _places(a: Architecture) -> list[tuple[str, int, int, tuple[int, ...]]]:
+    """Where each weight begins and ends in the vector, and its shape."""
+    found, start = [], 0
     for name, shape in shapes(a).items():
-        size = int(np.prod(shape))
-        found[name] = flat[start : start + size].reshape(shape)
-        start += size
+        found.append((name, start, start + prod(shape), shape))
+        start += prod(shape)
     return found
 
 

@@ -54,15 +54,19 @@ def train(
     dropout: float = 0.0,
     jit: bool = False,
     seed: int = 5,
+    written_out: bool = False,
 ) -> tuple[NDArray, NDArray]:
     """Weights and losses of members that begin at ``starts`` and bear ``names``."""
     parts = buckets(pair.quotients, shares)
     architecture = pair.architecture._replace(dropout=dropout)
-    model = Ensemble(architecture, len(names), parts, batch_size, pair.pm, seed)
+    model = Ensemble(
+        architecture, len(names), parts, batch_size, pair.pm, seed, written_out=written_out
+    )
     model.flat.assign(starts)
     model.restart_dropout(names)
     optimizer = keras.optimizers.Adam(learning_rate=1e-2, weight_decay=0.5)
-    model.compile(optimizer=optimizer, jit_compile=jit)
+    optimizer.build([model.flat])
+    model.compile(optimizer=optimizer, jit_compile=jit, run_eagerly=written_out)
     pools = [[np.arange(len(part.members)) for part in parts] for _ in names]
     order = DataOrder(pools, batch_size, seed, names)
     labels = np.stack([pair.labels] * len(names)).astype(keras.config.floatx())
@@ -84,18 +88,20 @@ def starts(architecture: Architecture, pair: Pair, members: int) -> NDArray:
 
 
 @pytest.mark.parametrize(
-    ("name", "size"),
+    ("name", "size", "written_out"),
     [
-        ("global100", 1),
-        pytest.param("pm", 1, marks=pytest.mark.slow),
-        pytest.param("global100", 2, marks=pytest.mark.slow),
+        ("global100", 1, True),
+        ("pm", 2, True),
+        ("global100", 1, False),
+        pytest.param("pm", 1, False, marks=pytest.mark.slow),
+        pytest.param("global100", 2, False, marks=pytest.mark.slow),
     ],
 )
 def test_an_epoch_of_adam_walks_the_path_of_nfp(
-    rows: pd.DataFrame, float64: None, name: str, size: int
+    rows: pd.DataFrame, float64: None, name: str, size: int, written_out: bool
 ) -> None:
     pair = make_pair(rows.iloc[[0, 1, 5]].reset_index(drop=True), name, messages=2)
-    flat, losses = train(pair, pair.flat[None], [4], batch_size=size)
+    flat, losses = train(pair, pair.flat[None], [4], batch_size=size, written_out=written_out)
     order = DataOrder([[np.arange(3)]], size, 5, [4])
     total = 0.0
     for step in range(order.steps_per_epoch):
@@ -130,10 +136,13 @@ def test_the_steps_reach_fit_in_their_order_and_nothing_outlives_the_last(
     assert fed.options().autotune.enabled is False
 
 
-def test_members_walk_as_if_alone(rows: pd.DataFrame, float64: None) -> None:
+@pytest.mark.parametrize("written_out", [True, False])
+def test_members_walk_as_if_alone(rows: pd.DataFrame, float64: None, written_out: bool) -> None:
     pair = make_pair(rows.iloc[:4], "global100", messages=1)
     first = starts(pair.architecture, pair, 3)
-    options: dict[str, Any] = {"batch_size": 2, "dropout": 0.05, "epochs": 2}
+    options: dict[str, Any] = {
+        "batch_size": 2, "dropout": 0.05, "epochs": 2, "written_out": written_out,
+    }  # fmt: skip
     together, losses = train(pair, first, [2, 7, 0], **options)
     for i, name in ((1, 7), (2, 0)):
         alone, loss = train(pair, first[[i]], [name], **options)
@@ -180,6 +189,21 @@ def test_the_same_seed_gives_the_same_bits_compiled(rows: pd.DataFrame) -> None:
     assert (np.abs(plain - one) > 1e-3).mean() < 0.02
     other, _ = train(pair, first, [0, 1], jit=False, seed=6, **options)
     assert (np.abs(other - plain) > 1e-3).mean() > 0.2
+
+
+def test_the_same_seed_gives_the_same_bits_written_out_and_compiled_the_same_path(
+    rows: pd.DataFrame,
+) -> None:
+    pair = make_pair(rows.iloc[:4], "pm", messages=2)
+    first = starts(pair.architecture, pair, 2).astype(np.float32)
+    options: dict[str, Any] = {"shares": TWO, "batch_size": 2, "dropout": 0.02, "epochs": 3}
+    one, _ = train(pair, first, [0, 1], written_out=True, **options)
+    two, _ = train(pair, first, [0, 1], written_out=True, **options)
+    assert one.tobytes() == two.tobytes()
+    compiled, _ = train(pair, first, [0, 1], jit=True, **options)
+    assert (np.abs(compiled - one) > 1e-3).mean() < 0.02
+    other, _ = train(pair, first, [0, 1], written_out=True, seed=6, **options)
+    assert (np.abs(other - one) > 1e-3).mean() > 0.2
 
 
 def predicted(pair: Pair, flat: NDArray) -> NDArray:

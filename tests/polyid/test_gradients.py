@@ -1,0 +1,110 @@
+"""Losses and gradients written out in NumPy are those of the compiled program, dropout and all."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from exactness_kit import Pair, make_pair, some_polymers
+from numpy.typing import NDArray
+
+from polyid.engine.ensemble import Ensemble
+from polyid.engine.gradients import Gradients
+from polyid.engine.packing import Bucket, buckets, layout_for, pack, unpack
+from polyid.quotient import Block
+from polyid.structures import build
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not support masking")
+
+#: Members' numbers, and the step at which their dropout stands.
+NAMES, STEP, BATCH = (3, 1), 7, 3
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def rows(property_table: Path, stereo_table: Path) -> pd.DataFrame:
+    return some_polymers(property_table, stereo_table)
+
+
+class Sides:
+    """A compiled ensemble of two members, and their gradients written out."""
+
+    def __init__(self, pair: Pair, loss: str, dropout: float) -> None:
+        self.pair, self.parts = pair, buckets(pair.quotients, (0.5, 1.0))
+        a = pair.architecture._replace(dropout=dropout)
+        self.model = Ensemble(a, len(NAMES), self.parts, BATCH, pair.pm, 5, loss)
+        self.model.dropout_state.assign(np.array([[n, STEP] for n in NAMES], np.int32))
+        self.rng = np.random.default_rng(0)
+        self.flat = np.stack([pair.flat + self.rng.normal(0, 0.05, len(pair.flat)) for _ in NAMES])
+        self.flat = self.flat.astype(pair.flat.dtype)
+        self.model.flat.assign(self.flat)
+        self.state = np.asarray(self.model.dropout_state)
+        self.largest = self.model.largest_class
+        self.ours = Gradients(
+            a, self.parts, len(NAMES), pair.pm, 5, loss, self.largest, self.flat.dtype
+        )
+
+    def step(self, bucket: int, scale: float) -> tuple[NDArray, NDArray]:
+        """Draw a step's polymers and labels."""
+        part: Bucket = self.parts[bucket]
+        index = self.rng.integers(0, len(part.members), (len(NAMES), BATCH)).astype(np.int32)
+        return index, (self.pair.labels[part.members[index]] * scale).astype(self.flat.dtype)
+
+    def errors(self, bucket: int, scale: float) -> tuple[float, float]:
+        """Largest difference of losses and of gradients, over the largest of either."""
+        index, y = self.step(bucket, scale)
+        inputs = {"bucket": np.array([bucket]), "index": index}
+        loss, gradient = map(np.asarray, self.model._loss_and_gradient((inputs, y)))
+        found, ours = self.ours(self.flat, bucket, index, y, self.state)
+        return (
+            float(np.abs(found - loss).max() / np.abs(loss).max()),
+            float(np.abs(ours - gradient).max() / np.abs(gradient).max()),
+        )
+
+
+@pytest.mark.parametrize("name", ["global100", "pm"])
+@pytest.mark.parametrize(("loss", "scale"), [("mae", 1.0), ("huber", 0.02)])
+def test_float64(rows: pd.DataFrame, float64: None, name: str, loss: str, scale: float) -> None:
+    sides = Sides(make_pair(rows, name, messages=3), loss, 0.05)
+    for bucket in (0, 1):
+        assert max(sides.errors(bucket, scale)) < 1e-13
+
+
+def test_float32(rows: pd.DataFrame) -> None:
+    sides = Sides(make_pair(rows, "global100", messages=3), "mae", 0.05)
+    assert max(sides.errors(0, 1.0)) < 1e-5
+    sides.state = sides.state + np.array([0, 1])  # another step is another draw
+    assert max(sides.errors(0, 1.0)) > 1e-3
+
+
+def test_a_polymer_without_bonds_has_a_gradient(float64: None, rows: pd.DataFrame) -> None:
+    odd = pd.concat([rows.iloc[:2], rows.iloc[:1].assign(smiles_polymer="[He]")])
+    sides = Sides(make_pair(odd.reset_index(drop=True), "global100", messages=2), "mae", 0.0)
+    for bucket in (0, 1):
+        assert max(sides.errors(bucket, 1.0)) < 1e-13
+
+
+def test_rows_are_read_as_they_were_written() -> None:
+    made = build(["C1CCCCC1OC", "CCCCCCOCC", "[He]"], 3).quotients
+    layout = layout_for(made, multiple=8)
+    for quotient, row in zip(made, pack(made, layout), strict=True):
+        found = unpack(row, layout)
+        np.testing.assert_array_equal(found.atom_token, quotient.atom_token)
+        np.testing.assert_array_equal(found.edge_count, quotient.edge_count)
+        for ours, theirs in zip(found.blocks[:-1], quotient.blocks, strict=False):
+            for name in Block._fields:
+                width = getattr(theirs, name).shape[1:]
+                here = getattr(ours, name)[..., : width[0]] if width else getattr(ours, name)
+                np.testing.assert_array_equal(here, getattr(theirs, name), err_msg=name)
+        last = found.blocks[-1].edge_count
+        np.testing.assert_array_equal(last, np.sort(quotient.blocks[-1].edge_count)[::-1])
