@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 from rdkit import Chem
+from rdkit.Chem import rdqueries
 
 from polyid.errors import PolyIDError, PolymerisationError, RepeatUnitError
 from polyid.mechanisms import (
@@ -27,6 +28,7 @@ _KINDS = ("auto", "oligomer", "repeat_unit", "monomers")
 MONOMER_ATOMS = 25
 
 
+_STAR = rdqueries.AtomNumEqualsQueryAtom(0)
 _UNWRITTEN_PM = "pm is not written into the chain; its own stereo marks stay as given."
 
 
@@ -91,7 +93,7 @@ def to_polymer(
     written = text.strip() if isinstance(text, str) else text
     # m2p parts enantiomers by '.' and monomers by '..'
     mol = parse(written.replace("..", ".") if isinstance(written, str) else written)
-    stars = sum(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms())
+    stars = len(mol.GetAtomsMatchingQuery(_STAR))
     if stars or kind == "repeat_unit":
         return _from_repeat_unit(mol, written, kind, dp, pm)
     parts = fragments(mol)

@@ -84,22 +84,19 @@ def loss_and_gradient(
     predicted = np.einsum("bfp,fp->bp", mean, kernel) + w["readout/bias"]
     value, d_predicted = _loss(y, predicted, loss)
     d["readout/bias"][:] = d_predicted.sum(axis=0)
-    d["readout/kernel"][:] = np.einsum("bfp,bp->fp", np.broadcast_to(
-        mean, (*mean.shape[:2], kernel.shape[1])), d_predicted)  # fmt: skip
+    d["readout/kernel"][:] = np.einsum("bfp,bp->fp", mean, d_predicted)
     d_edges = back(d_predicted[:, None, :] * kernel)
 
-    d_atoms, d_glob = np.zeros_like(blocks[-1].atoms), np.zeros_like(first[2])
+    d_atoms, d_glob = np.zeros_like(blocks[-1].new_atoms), np.zeros_like(first[2])
     for r in range(a.num_messages, 0, -1):
         step, block = batch.steps[r - 1], blocks[r - 1]
-        d_new = d_atoms
-        d_atoms = np.zeros_like(block.atoms) if r == a.num_messages else None
         if block.after is not None:
-            name = f"global/{r}"
             states = block.new_atoms, block.new_edges
-            _attention_back(w, d, name, *states, block.after, d_glob, d_new, d_edges)
-        if block.node is not None:
-            d_atoms = _node_back(w, d, r, step, block, block.node, d_new, d_edges, d_glob)
-        assert d_atoms is not None
+            _attention_back(w, d, f"global/{r}", *states, block.after, d_glob, d_atoms, d_edges)
+        if block.node is None:
+            d_atoms = np.zeros_like(block.atoms)
+        else:
+            d_atoms = _node_back(w, d, r, step, block, block.node, d_atoms, d_edges, d_glob)
         d_edges = _edge_back(w, d, r, step, block, d_edges, d_atoms, d_glob)
         if block.attention is not None:
             states = block.atoms, block.edges

@@ -218,42 +218,38 @@ class Dropout:
         parts = groups(largest, rate)
         self.columns = np.repeat([p.columns for p in parts], [p.stop - p.start for p in parts])
 
-    def left(
-        self, count: NDArray[np.integer], place: NDArray[np.integer], state: NDArray[np.integer]
-    ) -> NDArray:
-        """Draw what is left of each class, ``(outputs, n, width)``; see `Kept`.
+    def left(self, count: NDArray[np.integer], row: int, state: NDArray[np.integer]) -> NDArray:
+        """Draw what is left of each class of a polymer, ``(outputs, n, width)``; see `Kept`.
 
         Parameters
         ----------
-        count, place
-            Size of each class and where it stands in the rows of the step, ``(n,)``: row of the
-            step times their length, plus place in the row.
+        count
+            Size of each class, ``(n,)``, falling.
+        row
+            Which polymer of the step's it is.
         state
             Number and step of the member, ``(2,)``.
         """
         state = np.asarray(state).astype(np.uint32)[:, None]
         key = threefry(self.seed, (state[0], state[1]), ops=np)
-        index = (place[:, None] * self.width + np.arange(self.width)).astype(np.uint32)
-        columns = self.columns[place % self.places]
-        found = np.empty((self.outputs, len(count), self.width), self.dtype)
+        n = len(count)
+        index = np.arange(n * self.width, dtype=np.uint32).reshape(n, self.width)
+        index += np.uint32(row * self.places * self.width)
+        # a class that is no larger than k has no more than k drops
+        columns = np.minimum(self.columns[:n], count)
+        rows = [np.count_nonzero(columns > k) for k in range(int(columns.max(initial=0)))]
+        limits = self.limits[count]
+        found = np.empty((self.outputs, n, self.width), self.dtype)
         size = count[:, None].astype(self.dtype)
         for pair in range(-(-self.outputs // 2)):
             words = threefry(key, (index, np.full(1, pair, np.uint32)), _ROUNDS, ops=np)
             for left, word in zip(found[2 * pair : 2 * pair + 2], words, strict=False):
-                self._drops(word.view(np.int32), count, columns, left)
-                np.subtract(size, left, out=left)
+                left[:] = size
+                for k, some in enumerate(rows):
+                    left[:some] -= word[:some].view(np.int32) > limits[:some, k, None]
         np.maximum(found, 0, out=found)
         found *= self.dtype.type(1.0 / (1.0 - self.rate))
         return found
-
-    def _drops(
-        self, word: NDArray[np.int32], count: NDArray, columns: NDArray, drops: NDArray
-    ) -> None:
-        """Write how many edges of each class are dropped, ``(n, width)``."""
-        np.greater(word, self.limits[count, 0][:, None], out=drops, casting="unsafe")
-        for k in range(1, int(columns.max(initial=0))):
-            rows = np.flatnonzero(columns > k)
-            drops[rows] += word[rows] > self.limits[count[rows], k][:, None]
 
 
 def _each(f: Callable[[Any], list[Any]], times: int) -> list[list[Any]]:

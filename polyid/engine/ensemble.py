@@ -186,7 +186,8 @@ class Ensemble(keras.Model):
             labels.astype(self.flat.dtype),
             np.asarray(self.dropout_state),
         )
-        self._apply(tf.convert_to_tensor(gradient))
+        # shared, not copied: it is read before the next step writes it
+        self._apply(tf.experimental.dlpack.from_dlpack(gradient.__dlpack__()))
         self._count(tf.convert_to_tensor(loss))
         return {"loss": float(loss.mean())}
 

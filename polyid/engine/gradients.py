@@ -95,13 +95,14 @@ def _dropped(
     dropout: Dropout, edge: Sizes, state: NDArray[np.integer]
 ) -> Callable[[NDArray], Readout]:
     """Mean over what dropout left of the edges of each polymer."""
+    places = np.arange(len(edge.of))
     # sizes are whole numbers, and their logarithms are there
-    size = np.rint(np.exp(edge.log[edge.of, np.arange(len(edge.of))].astype(float)))
-    place = edge.of * dropout.places + np.arange(len(edge.of)) - edge.first[edge.of]
-    left = dropout.left(size.astype(np.int32), place, state)
+    size = np.rint(np.exp(edge.log[edge.of, places].astype(float))).astype(np.int32)
+    cuts = np.split(size, edge.first[1:])
+    left = np.concatenate([dropout.left(each, i, state) for i, each in enumerate(cuts)], axis=1)
     share = np.zeros_like(edge.log)
-    total = np.bincount(edge.of, weights=size, minlength=len(edge.first))
-    share[edge.of, np.arange(len(edge.of))] = 1.0 / np.maximum(total[edge.of], 1)
+    total = np.maximum(np.bincount(edge.of, weights=size, minlength=len(cuts)), 1)
+    share[edge.of, places] = 1.0 / total[edge.of]
 
     def readout(edges: NDArray) -> Readout:
         mean = np.stack([share @ (part * edges) for part in left], axis=2)

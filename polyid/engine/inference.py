@@ -62,7 +62,9 @@ def predict(
     dtype = members[0]["readout/kernel"].dtype
     found = np.empty((len(members), len(some), architecture.outputs), dtype=dtype)
     done = 0
-    with one_core(), ThreadPoolExecutor(min(len(members), threads or cores())) as pool:
+    side_by_side = min(len(members), threads or cores())
+    with one_core(), ThreadPoolExecutor(side_by_side) as pool:
+        each = pool.map if side_by_side > 1 else map
         for rows in _batches(some):
             batch = join([some[i] for i in rows], dtype)
             values = None
@@ -72,7 +74,7 @@ def predict(
             def member(w: Weights, batch: Batch = batch, pm: Any = values) -> NDArray:
                 return forward(architecture, w, batch, pm)
 
-            found[:, rows] = list(pool.map(member, members))
+            found[:, rows] = list(each(member, members))
             done += len(rows)
             if progress is not None:
                 progress(done * n // len(some), n)

@@ -29,7 +29,7 @@ def shown(*events: dict[str, Any], terminal: bool = False) -> str:
 
 def test_a_log_says_how_far_it_is_and_how_long_it_will_take() -> None:
     first, *others = shown(START, epoch(1), epoch(2), epoch(60)).splitlines()
-    assert first == "Training 2 folds × 60 epochs in 1 process. The first epoch compiles."
+    assert first == "Training 2 folds × 60 epochs in 1 process."
     # the first epoch's pace is that of compiling; lines come seconds apart, and one at the end
     assert "fold 0 epoch 1/60" in others[0]
     assert others[0].endswith("1% of the run  ETA …")

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-#: Steps that are not counted: the first ones compile the branches of the program.
+#: Steps that are not counted: on a GPU the first ones compile the branches of the program.
 _UNCOUNTED_S = 2.0
 
 

@@ -49,7 +49,7 @@ def trial(case: Case) -> str:
     epochs = plan.params.training.epochs
     hours = said["seconds"] * said["steps_per_epoch"] * epochs * len(groups) / 3600
     return (
-        f"{said['steps']} steps in {said['took']:.1f} s with compiling, then {said['seconds']:.3f} "
+        f"{said['steps']} steps in {said['took']:.1f} s with the start, then {said['seconds']:.3f} "
         f"s each; a checkpoint of {size_text(said['bytes'])} was saved, loaded and gone on from. "
         f"All {plan.params.folds.count} folds: about {hours:.2g} h of one process"
     )
@@ -91,7 +91,7 @@ class _Count:
 
     @property
     def pace(self) -> float:
-        """Seconds of a step when everything is compiled: the median."""
+        """Seconds of a step once everything is laid out: the median."""
         each = sorted(b - a for a, b in zip(self.at, self.at[1:], strict=False))
         return each[len(each) // 2]
 

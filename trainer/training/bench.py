@@ -22,7 +22,7 @@ class Bench(NamedTuple):
     architecture: Architecture
 
     def fitter(self, members: int) -> Fitter:
-        """Return what trains so many members in one program; it compiles at the first step."""
+        """Return what trains so many members side by side."""
         ready = self.ready
         return Fitter(self.architecture, self.recipe, ready.buckets, members, ready.steps, ready.pm)
 

@@ -124,6 +124,7 @@ def train(
             "waiting": [m for g in waiting for m in g.members],
             "workers": len(hands),
             "epochs": plan.params.training.epochs,
+            "compiles": bool(machine.gpus),
         }
     )
     queue: Queue[Event] = Queue()

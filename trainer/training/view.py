@@ -45,7 +45,7 @@ class TrainingView:
             f"Training {self.members} folds × {self.epochs} epochs in {self.workers} "
             f"process{'es' if self.workers > 1 else ''}"
             + (f"; {len(self.done)} folds are done already." if self.done else ".")
-            + " The first epoch compiles."
+            + (" The first epoch compiles." if event.get("compiles") else "")
         )
         if self.live:
             self.bars = Progress(

@@ -89,7 +89,7 @@ class Stop:
     """Whether to stop: SIGTERM came, or the parent is gone.
 
     The first call, after the first step, is what makes SIGTERM wait for the end of a step. Until
-    then it ends the process: a compilation can take minutes and cannot be asked.
+    then it ends the process: a GPU's program may take minutes to compile and cannot be asked.
     """
 
     def __init__(self, parent: int) -> None:

@@ -34,7 +34,7 @@ def run_view(seen: Seen, progress: Progress | None, log: list[str], trouble: str
     state = _STATES[seen.standing]
     if seen.standing == "running":
         state = "Evaluating, judging and uploading" if progress.trained else state
-        state = state if progress.share or progress.trained else "Preparing and compiling"
+        state = state if progress.share or progress.trained else "Preparing"
     parts = [
         trouble_view(trouble),
         f'<div class="state {seen.standing}"><span class="dot"></span>'
