@@ -20,7 +20,7 @@ import pytest
 import yaml
 from container_fixtures import Sources
 from container_kit import Podman
-from road_kit import ROOT, TRAINER, Road, assert_alike, wait_for
+from road_kit import KERNELS, ROOT, TRAINER, Road, assert_alike, wait_for
 from test_training_run import OFTEN, assert_same, epochs, said_resumes
 
 from trainer.training import checkpoint
@@ -49,7 +49,7 @@ class Box(NamedTuple):
             "run", "-d", "--name", name, "--network", "none", "--read-only",
             "--read-only-tmpfs=false", "--tmpfs", "/srv/run:rw,mode=1777", "--cap-drop", "ALL",
             "--security-opt", "no-new-privileges", *keep, "-v", f"{road.folder}:{PLACE}",
-            *(w for key, value in env.items() for w in ("-e", f"{key}={value}")),
+            *(w for key, value in (KERNELS | env).items() for w in ("-e", f"{key}={value}")),
             self.image, *words,
         )  # fmt: skip
         try:

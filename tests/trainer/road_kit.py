@@ -20,6 +20,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 TRAINER = [sys.executable, "-m", "trainer.cli"]
+#: What this machine says of BLAS; other kernels give other last bits, elsewhere as in a container.
+KERNELS = {k: v for k, v in os.environ.items() if k.startswith("OPENBLAS_")}
 TG, TM = "Glass_Transition", "Melt_Temp"
 
 #: A recipe that beats the mean of the labels after a few seconds.

@@ -132,12 +132,14 @@ def test_stopped_killed_damaged_and_ended_as_if_nothing_had_been(
     assert said_resumes(fresh.output) == {0: stopped}
     assert not list(fresh.run_folder().glob("members/*.npz"))
 
-    before, last = fresh.checkpoints()
+    folder = fresh.run_folder() / "checkpoints" / MEMBERS[0]
+    last = folder / f"epoch-{newest(fresh, MEMBERS[0]):06d}.npz"
     os.truncate(last, last.stat().st_size // 2)
+    before = newest(fresh, MEMBERS[0])
     done = fresh.call("train", "--workers", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Warning: {last} does not have the checksum beside it" in done.stdout
-    assert said_resumes(done.stdout) == {0: int(before.stem.removeprefix("epoch-"))}
+    assert said_resumes(done.stdout) == {0: before}
     assert_same(fresh, finished)  # which was trained by two workers in one go
     status = read_status(fresh.run_folder())
     assert (status["state"], status["share"]) == ("trained", 1.0)
@@ -169,6 +171,7 @@ def test_sigterm_before_the_first_step(fresh: Road) -> None:
 
 
 def test_workers_end_when_their_parent_is_killed(fresh: Road) -> None:
+    fresh.write(fresh.params, changed(TINY, training__epochs=5000))  # not over before that
     with fresh.started("train", "--workers", "1") as process:
         halted(fresh, process.pid, lambda: epochs(fresh).get(0, 0) >= 2)
         go_on(process.pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 # name: cores, memory, (model, how many, its memory), USD an hour as documented in 2026
@@ -63,3 +64,8 @@ def environment(name: str) -> dict[str, str]:
         "CPU_CORES": cpu.split()[0],
         "MEMORY": ram.replace(" GB", "Gi"),
     }
+
+
+def kernels() -> dict[str, str]:
+    """Return what this machine says of BLAS: other kernels give other last bits."""
+    return {k: v for k, v in os.environ.items() if k.startswith("OPENBLAS_")}

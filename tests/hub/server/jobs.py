@@ -102,6 +102,7 @@ class Job:
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             "JOB_ID": self.id,
+            **hardware.kernels(),
             **hardware.environment(self.spec["flavor"]),
             **extra,
         }

@@ -20,6 +20,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import hardware
+
 HOST = "127.0.0.1"
 #: Variable that everything in one container carries.
 MARK = "TEST_HUB_CONTAINER"
@@ -106,6 +108,7 @@ class Application:
             "HOME": str(home),
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
+            **hardware.kernels(),
             **self.surroundings,
             **settings,
             "PORT": str(self.port),
