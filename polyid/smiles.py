@@ -109,6 +109,8 @@ def canonical(mol: Chem.Mol, *, stereo: bool = True) -> str:
 
 def fragments(mol: Chem.Mol) -> list[Chem.Mol]:
     """Return the molecules that ``.`` separates, in the order of the text."""
+    if len(Chem.GetMolFrags(mol)) == 1:  # copying a large one takes a while
+        return [mol]
     return list(Chem.GetMolFrags(mol, asMols=True))
 
 

@@ -62,6 +62,31 @@ def edge_update(
     w: Weights, r: int, step: Step, atoms: NDArray, edges: NDArray, glob: NDArray
 ) -> tuple[NDArray, NDArray]:
     """Nfp's ``EdgeUpdate`` and the residual; and its hidden layer ``(edges, 2 features)``."""
+    hidden = _edge_hidden(w, r, step, atoms, edges, glob)
+    found = hidden @ w[f"edge/{r}/dense2/kernel"]
+    found += w[f"edge/{r}/dense2/bias"]
+    found += edges.take(step.edge_parent, axis=0)
+    return found, hidden
+
+
+def mean_edge(
+    w: Weights, r: int, step: Step, atoms: NDArray, edges: NDArray, glob: NDArray, share: NDArray
+) -> NDArray:
+    """Mean of the states that `edge_update` gives, ``(polymers, features)``, by way of less.
+
+    The update ends in a linear layer: the hidden layer can be averaged instead of its result.
+    ``share`` is from `share_of_edges`.
+    """
+    hidden = share @ _edge_hidden(w, r, step, atoms, edges, glob)
+    found = hidden @ w[f"edge/{r}/dense2/kernel"]
+    found += share.sum(axis=1, keepdims=True) * w[f"edge/{r}/dense2/bias"]
+    found += share @ edges.take(step.edge_parent, axis=0)
+    return found
+
+
+def _edge_hidden(
+    w: Weights, r: int, step: Step, atoms: NDArray, edges: NDArray, glob: NDArray
+) -> NDArray:
     f, k = edges.shape[1], w[f"edge/{r}/dense1/kernel"]
     sources, targets, globs = len(edges), len(edges) + len(atoms), len(edges) + 2 * len(atoms)
     parts = np.empty((globs + len(glob), k.shape[1]), dtype=k.dtype)
@@ -70,11 +95,7 @@ def edge_update(
     np.matmul(atoms, k[2 * f : 3 * f], out=parts[targets:globs])
     parts[globs:] = glob @ k[3 * f :] + w[f"edge/{r}/dense1/bias"]
     hidden = step.hidden @ parts
-    np.maximum(hidden, 0, out=hidden)
-    found = hidden @ w[f"edge/{r}/dense2/kernel"]
-    found += w[f"edge/{r}/dense2/bias"]
-    found += edges.take(step.edge_parent, axis=0)
-    return found, hidden
+    return np.maximum(hidden, 0, out=hidden)
 
 
 def node_update(

@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from polyid.engine.arithmetic import attention, edge_update, node_update, share_of_edges
+from polyid.engine.arithmetic import (
+    attention,
+    edge_update,
+    mean_edge,
+    node_update,
+    share_of_edges,
+)
 from polyid.engine.batch import Batch, join
 from polyid.engine.weights import Architecture, Weights
 from polyid.quotient import TOP, Block, Quotient
@@ -148,15 +154,15 @@ def forward(
         last = r == a.num_messages
         if a.name == "global100":
             glob = glob + attended(r, r - 1)
+        if last and not bondwise:
+            edges = mean_edge(w, r, step, atoms, edges, glob, share_of_edges(batch.edges[-1]))
+            break
         edges, _ = edge_update(w, r, step, atoms, edges, glob)
         if not last:  # the readout sees edges only
             atoms, _ = node_update(w, r, step, atoms, edges, glob)
             if a.name == "pm":
                 glob = glob + attended(r, r)
-    kernel, bias = w["readout/kernel"], w["readout/bias"]
-    if bondwise:
-        return edges @ kernel + bias
-    return share_of_edges(batch.edges[-1]) @ edges @ kernel + bias
+    return edges @ w["readout/kernel"] + w["readout/bias"]
 
 
 def _batches(quotients: Sequence[Quotient]) -> Iterator[list[int]]:
