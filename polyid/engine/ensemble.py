@@ -173,9 +173,12 @@ class Ensemble(keras.Model):
 
         assert self.gradients is not None
         if self._apply is None:
-            self._apply = tf.function(
-                lambda gradient: self.optimizer.apply([gradient], [self.flat]), jit_compile=True
-            )
+
+            def apply(gradient: Any, loss: Any) -> None:
+                self.optimizer.apply([gradient], [self.flat])
+                self._count(loss)
+
+            self._apply = tf.function(apply, jit_compile=True)
         index = np.asarray(inputs["index"]).reshape(self.members, self.batch_size)
         labels = np.asarray(y).reshape(*index.shape, self.architecture.outputs)
         # the variable's own memory, read only: nothing of it may be alive when it is written
@@ -187,8 +190,7 @@ class Ensemble(keras.Model):
             np.asarray(self.dropout_state),
         )
         # shared, not copied: it is read before the next step writes it
-        self._apply(tf.experimental.dlpack.from_dlpack(gradient.__dlpack__()))
-        self._count(tf.convert_to_tensor(loss))
+        self._apply(tf.experimental.dlpack.from_dlpack(gradient.__dlpack__()), loss)
         return {"loss": float(loss.mean())}
 
     def _count(self, loss: Any) -> None:

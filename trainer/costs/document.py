@@ -35,7 +35,8 @@ Hub takes is not in it. The total has a month of storage of the candidate.
 A line is *measured* only if this very recipe was measured on this very hardware. Every other one is
 an *estimate*: fewer or more cores of the measured kind, or a GPU's data sheet.
 
-No GPU has been measured yet. The estimate for one is the throughput of the two measured cores
+No GPU has been measured yet. The estimate for one is the throughput of the compiled program on two
+cores, which is what a GPU runs,
 times the least of: a quarter of the ratio of float32 peaks (small matrices fill a GPU less well),
 the ratio of memory bandwidths, and 30; a step takes 2 ms at least, for the launches of its
 kernels.

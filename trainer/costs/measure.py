@@ -82,4 +82,5 @@ def measure(plan: Plan, updates: int = 30) -> Measured:
         start_s=round(mean(f["start_cpu"] for f in found), 1),
         date=datetime.now(UTC).date(),
         note=f"{note}; the machine was busy: processor time" if busy else note,
+        compiled=bool(machine.gpus),
     )

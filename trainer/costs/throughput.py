@@ -62,6 +62,8 @@ class Measured(NamedTuple):
     """From a worker's start to its first update: imports, features, compilation."""
     date: date
     note: str
+    compiled: bool = False
+    """Whether the compiled program took it, which a CPU does no longer run and a GPU does."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, as the table holds it."""
@@ -138,8 +140,9 @@ def throughput(plan: Plan, machine: Machine, here: Measured | None = None) -> Th
     """
     members = plan.params.folds.count
     rows = [*([here] if here else []), *table()]
-    own = [row for row in rows if row.machine == machine.name]
-    row, exact, grown = _closest(plan, own or [row for row in rows if not row.gpu])
+    own = [row for row in rows if row.machine == machine.name and row.gpu == row.compiled]
+    like = [row for row in rows if not row.gpu and row.compiled == bool(machine.tflops)]
+    row, exact, grown = _closest(plan, own or like)
     measured = exact and bool(own)
     ms, watched = row.ms_per_update * grown, row.ms_per_watched * grown
     basis = f"measured {row.date} on {row.machine}"
