@@ -39,7 +39,8 @@ def measured(plan: Plan, **more) -> Measured:
 def one_row(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Measured:
     """Let the committed table be one round measurement of the tiny run."""
     row = measured(plan)
-    monkeypatch.setattr(rates, "table", lambda: (row,))
+    compiled = row._replace(compiled=True)
+    monkeypatch.setattr(rates, "table", lambda: (row, compiled))
     return row
 
 
@@ -66,7 +67,9 @@ def test_what_was_not_measured_there_is_an_estimate_with_factor_and_source(plan,
     assert not found.measured
     assert t4.factor == pytest.approx(0.25 * 8.1 / 0.26)
     assert found.ms_per_round == 2.0  # a step on a GPU is never shorter than its launches
-    wide = measured(plan, ms_per_update=1000.0)
+    quick = measured(plan, ms_per_update=0.1)  # by what a CPU runs: it says nothing of a GPU
+    assert throughput(plan, t4, quick) == found
+    wide = measured(plan, ms_per_update=1000.0, compiled=True)
     assert throughput(plan, t4, wide).ms_per_round / 2 == pytest.approx(1000 / 2 / t4.factor)
     assert "× 7.79, from the data sheet of T4" in found.basis
     assert "measured 2026-01-01 on 2 cores, of a test" in found.basis
@@ -82,8 +85,8 @@ def test_what_was_not_measured_there_is_an_estimate_with_factor_and_source(plan,
 
 
 def test_a_measurement_on_a_gpu_counts_for_that_gpu(plan, one_row, monkeypatch):
-    row = measured(plan, machine="H200", gpu=True, ms_per_update=0.5)
-    monkeypatch.setattr(rates, "table", lambda: (one_row, row))
+    row = measured(plan, machine="H200", gpu=True, ms_per_update=0.5, compiled=True)
+    monkeypatch.setattr(rates, "table", lambda: (one_row, one_row._replace(compiled=True), row))
     found = throughput(plan, Machine("H200", tflops=67, gbps=4800))
     assert (found.measured, found.beside, found.ms_per_round) == (True, 2, 1.0)
     assert not throughput(plan, Machine("L4", tflops=30.3, gbps=300)).measured

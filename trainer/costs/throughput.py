@@ -13,7 +13,7 @@ from trainer.record import HardwareRecord
 
 _TABLE = Path(__file__).parents[1] / "templates" / "throughput.yaml"
 
-#: Float32 peak and memory traffic of the two cores on which the table was measured, in TFLOP/s
+#: Float32 peak and memory traffic of the two cores that took the compiled program, in TFLOP/s
 #: and GB/s: a large product of matrices, and Adam over one member's weights.
 _BASE_TFLOPS, _BASE_GBPS = 0.26, 20.0
 #: Small matrices fill a large processor less well than two cores.
@@ -108,7 +108,7 @@ class Machine(NamedTuple):
 
     @property
     def factor(self) -> float:
-        """Estimated updates a second, as a multiple of the two cores of the table."""
+        """Estimated updates a second, as a multiple of the table's two cores."""
         if not self.tflops:
             return self.cores / 2
         return min(_FILLED * self.tflops / _BASE_TFLOPS, self.gbps / _BASE_GBPS, _MOST)
