@@ -28,9 +28,9 @@ trainer costs --measure                         # takes a few training steps her
 Hours are counted updates by measured milliseconds per update of this model on this data, the
 polymers predicted for validation, and the time around: start of the machine (3 minutes, assumed,
 not measured), imports, features and, on a GPU, compilation (measured), and the stages after
-training, {finish:.0f} s: measured 2026-11-25 as processor time of a quick run of the whole table on two
-busy cores, from the training's end to the stored candidate in a folder. What the upload to the
-Hub takes is not in it. The total has a month of storage of the candidate.
+training, {finish:.0f} s: measured 2026-11-25 as processor time of a quick run of the whole table
+on two busy cores, from the training's end to the stored candidate in a folder. What the upload to
+the Hub takes is not in it. The total has a month of storage of the candidate.
 
 A line is *measured* only if this very recipe was measured on this very hardware. Every other one is
 an *estimate*: fewer or more cores of the measured kind, or a GPU's data sheet.
