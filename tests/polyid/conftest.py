@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,18 @@ def tiny(frame: pd.DataFrame, builder: object, folder: Path) -> Path:
     (folder / "record.yaml").write_text(yaml.safe_dump(record))
     write_checksums(folder)
     return folder
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """Let Keras calculate in double precision."""
+    import keras
+
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
 """The engine computes what nfp's layers compute, with the same weights: values and gradients."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import nfp
 import numpy as np
 import pandas as pd
@@ -17,15 +15,6 @@ from polyid.engine.ensemble import masked_loss
 from polyid.engine.weights import unflatten
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not support masking")
-
-
-@pytest.fixture
-def float64() -> Iterator[None]:
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture(scope="session")

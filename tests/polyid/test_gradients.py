@@ -1,9 +1,7 @@
 """Losses and gradients written out in NumPy are those of the compiled program, dropout and all."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,9 @@ from exactness_kit import Pair, make_pair, some_polymers
 from numpy.typing import NDArray
 
 from polyid.engine.ensemble import Ensemble
+from polyid.engine.fit import Fitter, Member, Recipe, pools
 from polyid.engine.gradients import Gradients
+from polyid.engine.order import steps_per_bucket
 from polyid.engine.packing import Bucket, buckets, layout_for, pack, unpack
 from polyid.quotient import Block
 from polyid.structures import build
@@ -20,15 +20,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*does not support masking")
 
 #: Members' numbers, and the step at which their dropout stands.
 NAMES, STEP, BATCH = (3, 1), 7, 3
-
-
-@pytest.fixture
-def float64() -> Iterator[None]:
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture(scope="session")
@@ -108,3 +99,28 @@ def test_rows_are_read_as_they_were_written() -> None:
                 np.testing.assert_array_equal(here, getattr(theirs, name), err_msg=name)
         last = found.blocks[-1].edge_count
         np.testing.assert_array_equal(last, np.sort(quotient.blocks[-1].edge_count)[::-1])
+
+
+def test_a_fitter_trains_the_same_either_way(rows: pd.DataFrame) -> None:
+    pair = make_pair(rows.iloc[:4], "pm", messages=1)
+    parts = buckets(pair.quotients, (0.5, 1.0))
+    labels = (pair.labels / 40).astype(np.float32)
+    group = [
+        Member(2, np.array([0, 1, 2]), np.array([3]), labels),
+        Member(5, np.array([1, 2, 3]), np.array([0]), labels),
+    ]
+    recipe = Recipe(epochs=3, batch_size=2, learning_rate=1e-3, select="best", seed=4)
+    steps = steps_per_bucket([pools(m.train, parts) for m in group], 2)
+    pm = pair.pm.astype(np.float32)
+    found = []
+    for written_out in (False, True, None):  # on a GPU, on a CPU, and as this machine has it
+        fitter = Fitter(pair.architecture, recipe, parts, 2, steps, pm, written_out)
+        assert (fitter.model.gradients is None) == (written_out is False)
+        result = fitter.fit(group)
+        some = fitter.predict(result["weights"], np.array([3, 0]))
+        found.append((np.delete(result["history"], 2, axis=1), some))
+    compiled, ours, default = found
+    np.testing.assert_allclose(ours[0], compiled[0], rtol=1e-4)
+    np.testing.assert_allclose(ours[1], compiled[1], rtol=1e-3, atol=1e-4)
+    for one, other in zip(ours, default, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*does not support masking")
 ONE = (1.0,)
 TWO = (0.5, 1.0)
 THREE = (0.4, 0.7, 1.0)
-
-
-@pytest.fixture
-def float64() -> Iterator[None]:
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture(scope="session")
