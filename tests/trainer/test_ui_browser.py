@@ -90,7 +90,7 @@ def test_stop_resume_restart_error_and_downgrade(hub: Hub, fresh: Road, chromium
         assert space.hardware == "t4-small"  # a person may want to go on
 
         ann.click("Resume")
-        frozen(fresh)
+        frozen(fresh, "Resuming fold")  # not before the slower process has said so
         ann.see("#run details", "Resuming fold")
         ann.see("#run .state.running", "Training")
 
@@ -135,10 +135,11 @@ def test_with_a_wrong_token_nothing_starts_and_the_missing_right_is_told(
         ann.context.close()
 
 
-def frozen(road: Road) -> list[int]:
-    """Wait until some epochs more are done, then let the workers stand still."""
+def frozen(road: Road, said: str = "") -> list[int]:
+    """Wait until some epochs more are done and the log says so, then halt the workers."""
     before = count_epochs(road)
-    wait_for(lambda: count_epochs(road) >= before + 4, PATIENCE)
+    (log,) = road.work.glob("targets/*/log.txt") if said else (Path(os.devnull),)
+    wait_for(lambda: count_epochs(road) >= before + 4 and said in log.read_text(), PATIENCE)
     found = workers(road)
     assert found
     for pid in found:

@@ -87,13 +87,24 @@ class Visitor:
 
     def open(self, name: str | None = None) -> "Visitor":
         """Open the page, signing in if ``name`` is given."""
-        self.page.goto(self.url)
+        wait_for(self._there, 60, 0.5)
         if name:
             self.page.get_by_label("Your name").fill(name)
             self.page.get_by_label("Password").fill(PASSWORD)
             self.page.get_by_role("button", name="Sign in").click()
         self.page.locator("#run p, #run .state").first.wait_for()
         return self
+
+    def _there(self) -> bool:
+        """Go to the page; a Space that restarts is not there, and a page it left reloads itself."""
+        from playwright.sync_api import Error
+
+        try:
+            self.page.goto(self.url)
+        except Error as error:
+            print(f"{self.url}: {error.message}")
+            return False
+        return True
 
     def see(self, selector: str, text: str = "") -> str:
         """Wait until something shows (with a text), and return all its text."""
