@@ -105,10 +105,12 @@ def test_a_long_table_shows_how_far_it_is(visit, tmp_path):
     table = tmp_path / "long.csv"
     table.write_text("smiles\n" + "".join(f"*{'C' * n}O*\n" for n in range(5, 43)))
     visit.give_table(table)
-    # every state of the bar is kept: a fast machine may show it for a moment only
+    # every state of the bar is kept: a fast machine may show it for a moment only; the upload's
+    # own bar may still be there
     visit.page.evaluate(
         """() => { window.bars = []; new MutationObserver(() => {
-             const bar = document.querySelector('progress'); if (bar) window.bars.push(bar.max);
+             const bar = document.querySelector('#table-result progress');
+             if (bar) window.bars.push(bar.max);
            }).observe(document.body, {childList: true, subtree: true}); }"""
     )
     visit.predict("Predict the table")
