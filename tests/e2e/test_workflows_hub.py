@@ -181,7 +181,15 @@ def trained_elsewhere(story: Story, changes: str) -> set[str]:
     """Dispatch a run that the workflow does not wait for; return the candidates that it makes."""
     shop, github, before = story.shop, story.github, set(story.candidates())
     inputs = {"target": "hf-jobs", "changes": changes, "dry_run": "false", "detach": "true"}
-    ran = shop.run("workflow_dispatch", "train.yml", {"inputs": inputs})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(shop.run, "workflow_dispatch", "train.yml", {"inputs": inputs})
+        (job,) = wait_for(lambda: story.live_jobs() or running.done(), PATIENCE)
+        group = wait_for(lambda: process_of(job), PATIENCE)
+        os.killpg(group, signal.SIGSTOP)  # it is not over before the workflow is
+        try:
+            ran = running.result(PATIENCE)
+        finally:
+            os.killpg(group, signal.SIGCONT)
     assert ran.jobs == {"decide": "success", "train": "success", "gate": "failure"}, ran.output
     assert "the model is being trained elsewhere" in ran.text
     commit = shop.git("rev-parse", "HEAD")
