@@ -2,9 +2,8 @@
 
 The forward pass is `polyid.engine.arithmetic`; each function here takes the gradient of what one
 of those gave and what it left, writes the gradients of the weights to ``d``, and gives those of
-the states. On a CPU this is several times quicker than the compiled program of
-`polyid.engine.network`, whose every polymer is padded and whose gathers are taken back row by
-row; tests hold losses and gradients of the two together.
+the states. On a CPU it spares compiling `polyid.engine.network` and padding every polymer; tests
+hold losses and gradients of the two together, and docs/engine.md has what either takes.
 """
 
 from collections.abc import Callable

@@ -28,8 +28,8 @@ class Ensemble(keras.Model):
     its table. Output: scaled properties ``(members, batch, outputs)``.
 
     ``written_out``: take losses and gradients from `polyid.engine.gradients` and compile no more
-    than the optimiser's step. The same numbers but for rounding, in a fraction of the time on a
-    CPU; such a model trains, and predicts elsewhere.
+    than the optimiser's step. The same numbers but for rounding. Such a model trains only:
+    `polyid.engine.fit.Fitter.predict` predicts.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ def pools(train: NDArray[np.intp], buckets: Sequence[Bucket]) -> list[NDArray[np
 
 
 class Fitter:
-    """Trains groups of members, one group after the other, in one compiled program.
+    """Trains groups of members, one group after the other.
 
     ``steps`` (per bucket and epoch) must be the same for every group of an ensemble, so that a
     member's path does not depend on who trains beside it. ``written_out``: how gradients are
