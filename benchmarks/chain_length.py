@@ -66,7 +66,7 @@ def measure(lengths: tuple[int, ...] = LENGTHS) -> dict[str, Any]:
 
     from polyid.engine.batch import join
     from polyid.engine.inference import forward
-    from polyid.engine.weights import Architecture, initial
+    from polyid.engine.weights import Architecture, flatten, initial
     from polyid.graphs import features
     from polyid.quotient import quotient
     from polyid.vocabulary import Vocabulary
@@ -86,7 +86,7 @@ def measure(lengths: tuple[int, ...] = LENGTHS) -> dict[str, Any]:
         depth,
         7,
     )
-    weights = initial(architecture, 0, 0)
+    weights = flatten(architecture, initial(architecture, 0, 0))
     found: dict[str, Any] = {name: [] for name in KINDS}
     for (name, n), text in texts.items():
         graph = vocabulary.encode(features(text))

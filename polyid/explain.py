@@ -66,8 +66,9 @@ def explain(mm: MultiModel, smiles_polymer: str, pm: float | None = None) -> Exp
     if not len(ends):
         raise PolyIDError(f"{smiles_polymer} has no bond, so there is nothing to explain.")
     quotient = build([smiles_polymer], parameters.num_messages, vocabulary).quotients[0]
-    weights = [m.weights for m in mm.models if m.weights is not None]
-    scaled = bondwise(parameters.architecture(vocabulary), weights, quotient, pm or 0.0)
+    architecture = parameters.architecture(vocabulary)
+    members = [m.vector(architecture) for m in mm.models if m.weights is not None]
+    scaled = bondwise(architecture, members, quotient, pm or 0.0)
     scalers = [m.data_scaler for m in mm.models if m.data_scaler is not None]
     values = np.mean(
         [s.inverse(v.astype(float)) for s, v in zip(scalers, scaled, strict=True)], axis=0

@@ -175,7 +175,7 @@ class MultiModel:
         assert self.vocabulary is not None
         made = build(list(smiles), parameters.num_messages, self.vocabulary)
         architecture = parameters.architecture(self.vocabulary)
-        members = [m.weights for m in self.models if m.weights is not None]
+        members = [m.vector(architecture) for m in self.models if m.weights is not None]
         values = None if pm is None else np.asarray(pm, dtype=np.float32)
         scaled = predict(architecture, members, made.quotients, values, progress, threads)
         scalers = [m.data_scaler for m in self.models]
@@ -250,6 +250,7 @@ class MultiModel:
             member = SingleModel(mm.prediction_columns, model_id=str(i))
             member.weights, member.vocabulary = files.weights, files.vocabulary
             member.data_scaler = files.scaler
+            member.vector(parameters.architecture(files.vocabulary))  # no member lies here twice
             mm.models.append(member)
         mm.vocabulary = mm.models[0].vocabulary
         if any(m.vocabulary != mm.vocabulary for m in mm.models):

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from polyid.engine.weights import Weights
+from polyid.engine.weights import Architecture, Weights, flatten, unflatten
 from polyid.scaling import Scaler
 from polyid.vocabulary import Vocabulary
 
@@ -26,6 +28,16 @@ class SingleModel:
         self.vocabulary: Vocabulary | None = None
         self.weights: Weights | None = None
         self.df_loss_log: pd.DataFrame | None = None
+        self._flat: tuple[Weights, NDArray[np.float32]] | None = None
+
+    def vector(self, architecture: Architecture) -> NDArray[np.float32]:
+        """Weights as the engine reads them, ``(count,)``; `weights` are then views of it."""
+        assert self.weights is not None
+        if self._flat is None or self._flat[0] is not self.weights:
+            flat = flatten(architecture, self.weights)
+            self.weights = unflatten(architecture, flat)
+            self._flat = self.weights, flat
+        return self._flat[1]
 
     def generate_data_scaler(self) -> None:
         """Learn medians and interquartile ranges from the training rows."""

@@ -1,127 +1,220 @@
-"""The arithmetic of PolyID's networks in NumPy, one member at a time.
+"""The arithmetic of PolyID's networks on a CPU, one member at a time.
 
 It is that of `polyid.engine.layers`, on polymers that lie one after the other as one graph of
-several parts (`polyid.engine.batch`): no padding, any shape, nothing to compile. What is gathered
-and summed is one sparse matrix product. Every function also gives what its gradient needs; see
+several parts (`polyid.engine.batch`): no padding, any shape. A layer's weights stand one after the
+other in the member's vector ``w`` from place ``at`` on, as `polyid.engine.weights.shapes` orders
+them. What the functions give beside the states is what a gradient needs; see
 `polyid.engine.backward`.
 """
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polyid.engine.batch import Sizes, Step
-from polyid.engine.weights import Weights
-
-
-class Attention(NamedTuple):
-    """What `attention` leaves for its gradient."""
-
-    atom_share: NDArray
-    """Weight of each atom class in its polymer, ``(polymers, atoms)``; with the edges' they add
-    to 1."""
-    edge_share: NDArray
-    mean: NDArray
-    """Weighted mean of the states, ``(polymers, features)``."""
+from polyid.engine.jit import kernel
+from polyid.engine.product import product, product_onto
 
 
-class Node(NamedTuple):
-    """What `node_update` leaves for its gradient."""
-
-    hidden: NDArray
-    """Messages' hidden layer, ``(edges, 2 features)``."""
-    summed: NDArray
-    """The same summed over the edges that leave, ``(atoms, 2 features)``."""
-    message: NDArray
-    """``(atoms, features)``"""
-    update: NDArray
-    """Hidden layer of the update, ``(atoms, 2 features)``."""
+@kernel
+def dense(w: Any, at: int, rows: int, columns: int) -> Any:
+    """Kernel and bias of a dense layer, and where the next one begins."""
+    end = at + rows * columns
+    return w[at:end].reshape(rows, columns), w[end : end + columns], end + columns
 
 
+@kernel
 def attention(
-    w: Weights, name: str, atoms: NDArray, edges: NDArray, atom: Sizes, edge: Sizes
-) -> tuple[NDArray, Attention]:
-    """Nfp's ``GlobalUpdate`` with one head, ``(polymers, g)``."""
-    query, bias = w[f"{name}/query/kernel"][:, 0], w[f"{name}/query/bias"]
-    atom_share = atom.log + (atoms @ query + bias)
-    edge_share = edge.log + (edges @ query + bias)
-    top = np.maximum(atom_share.max(axis=1), edge_share.max(axis=1, initial=-np.inf))[:, None]
-    for share in (atom_share, edge_share):
-        share -= top
-        np.exp(share, out=share)
-    total = (atom_share.sum(axis=1) + edge_share.sum(axis=1))[:, None]
-    atom_share /= total
-    edge_share /= total
-    mean = atom_share @ atoms + edge_share @ edges
-    found = mean @ w[f"{name}/value/kernel"] + w[f"{name}/value/bias"]
-    return found, Attention(atom_share, edge_share, mean)
+    w: Any, at: int, atoms: Any, edges: Any, atom_sizes: Any, edge_sizes: Any, glob: Any
+) -> Any:
+    """Nfp's ``GlobalUpdate`` with one head, added to the global states ``(polymers, g)``.
 
-
-def edge_update(
-    w: Weights, r: int, step: Step, atoms: NDArray, edges: NDArray, glob: NDArray
-) -> tuple[NDArray, NDArray]:
-    """Nfp's ``EdgeUpdate`` and the residual; and its hidden layer ``(edges, 2 features)``."""
-    hidden = _edge_hidden(w, r, step, atoms, edges, glob)
-    found = hidden @ w[f"edge/{r}/dense2/kernel"]
-    found += w[f"edge/{r}/dense2/bias"]
-    found += edges.take(step.edge_parent, axis=0)
-    return found, hidden
-
-
-def mean_edge(
-    w: Weights, r: int, step: Step, atoms: NDArray, edges: NDArray, glob: NDArray, share: NDArray
-) -> NDArray:
-    """Mean of the states that `edge_update` gives, ``(polymers, features)``, by way of less.
-
-    The update ends in a linear layer: the hidden layer can be averaged instead of its result.
-    ``share`` is from `share_of_edges`.
+    Returns
+    -------
+    tuple
+        The new global states; each atom class's weight in its polymer ``(atoms,)``, and the edge
+        classes', which together add to 1; the weighted means of the states
+        ``(polymers, features)``.
     """
-    hidden = share @ _edge_hidden(w, r, step, atoms, edges, glob)
-    found = hidden @ w[f"edge/{r}/dense2/kernel"]
-    found += share.sum(axis=1, keepdims=True) * w[f"edge/{r}/dense2/bias"]
-    found += share @ edges.take(step.edge_parent, axis=0)
+    features, width = atoms.shape[1], glob.shape[1]
+    query, bias = w[at : at + features], w[at + features]
+    value, value_bias, _ = dense(w, at + features + 1, features, width)
+    atom_share = _logits(atoms, query, bias, atom_sizes.log)
+    edge_share = _logits(edges, query, bias, edge_sizes.log)
+    mean = np.zeros((len(glob), features), atoms.dtype)
+    found = glob.copy()
+    for p in range(len(glob)):
+        i, j = atom_sizes.first[p], atom_sizes.first[p + 1]
+        m, n = edge_sizes.first[p], edge_sizes.first[p + 1]
+        top = atom_share[i]
+        for k in range(i, j):
+            top = max(top, atom_share[k])
+        for k in range(m, n):
+            top = max(top, edge_share[k])
+        total = _exponentials(atom_share[i:j], top) + _exponentials(edge_share[m:n], top)
+        _weigh(atoms[i:j], atom_share[i:j], total, mean[p])
+        _weigh(edges[m:n], edge_share[m:n], total, mean[p])
+        for c in range(width):
+            found[p, c] += value_bias[c]
+    product_onto(mean, value, found)
+    return found, atom_share, edge_share, mean
+
+
+@kernel
+def _logits(states: Any, query: Any, bias: Any, log: Any) -> Any:
+    found = np.empty(len(states), states.dtype)
+    for i in range(len(states)):
+        total = states.dtype.type(0)
+        for c in range(states.shape[1]):
+            total += states[i, c] * query[c]
+        found[i] = total + bias + log[i]
     return found
 
 
-def _edge_hidden(
-    w: Weights, r: int, step: Step, atoms: NDArray, edges: NDArray, glob: NDArray
-) -> NDArray:
-    f, k = edges.shape[1], w[f"edge/{r}/dense1/kernel"]
-    sources, targets, globs = len(edges), len(edges) + len(atoms), len(edges) + 2 * len(atoms)
-    parts = np.empty((globs + len(glob), k.shape[1]), dtype=k.dtype)
-    np.matmul(edges, k[:f], out=parts[:sources])
-    np.matmul(atoms, k[f : 2 * f], out=parts[sources:targets])
-    np.matmul(atoms, k[2 * f : 3 * f], out=parts[targets:globs])
-    parts[globs:] = glob @ k[3 * f :] + w[f"edge/{r}/dense1/bias"]
-    hidden = step.hidden @ parts
-    return np.maximum(hidden, 0, out=hidden)
+@kernel
+def _exponentials(share: Any, top: Any) -> Any:
+    total = share.dtype.type(0)
+    for i in range(len(share)):
+        share[i] = np.exp(share[i] - top)
+        total += share[i]
+    return total
 
 
-def node_update(
-    w: Weights, r: int, step: Step, atoms: NDArray, edges: NDArray, glob: NDArray
-) -> tuple[NDArray, Node]:
-    """Nfp's ``NodeUpdate`` and the residual; ``edges`` are the states after the block."""
-    f, k = atoms.shape[1], w[f"node/{r}/message1/kernel"]
-    parts = np.empty((len(atoms) + len(glob), k.shape[1]), dtype=k.dtype)
-    np.matmul(atoms, k[:f], out=parts[: len(atoms)])
-    parts[len(atoms) :] = glob @ k[2 * f :] + w[f"node/{r}/message1/bias"]
-    hidden = edges @ k[f : 2 * f]
-    hidden += step.to_target @ parts
-    np.maximum(hidden, 0, out=hidden)
-    summed = step.leaving @ hidden
-    message = summed @ w[f"node/{r}/message2/kernel"]
-    message += step.degree * w[f"node/{r}/message2/bias"]
-    update = message @ w[f"node/{r}/dense1/kernel"]
-    update += w[f"node/{r}/dense1/bias"]
-    np.maximum(update, 0, out=update)
-    found = update @ w[f"node/{r}/dense2/kernel"]
-    found += w[f"node/{r}/dense2/bias"]
-    found += atoms.take(step.atom_parent, axis=0)
-    return found, Node(hidden, summed, message, update)
+@kernel
+def _weigh(states: Any, share: Any, total: Any, mean: Any) -> None:
+    for i in range(len(states)):
+        share[i] /= total
+        for c in range(states.shape[1]):
+            mean[c] += share[i] * states[i, c]
 
 
-def share_of_edges(edge: Sizes) -> NDArray:
-    """Share of each class in the edges of its polymer, ``(polymers, edges)``."""
-    count = np.exp(edge.log)
-    return count / np.maximum(count.sum(axis=1, keepdims=True), 1)
+@kernel
+def edge_update(w: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any) -> Any:
+    """Nfp's ``EdgeUpdate`` and the residual, and its hidden layer ``(edges, 2 features)``."""
+    hidden, at = _edge_hidden(w, at, step, atoms, edges, glob)
+    kernel, bias, _ = dense(w, at, hidden.shape[1], edges.shape[1])
+    found = _rows_of(edges, step.parent, bias)
+    product_onto(hidden, kernel, found)
+    return found, hidden
+
+
+@kernel
+def mean_edge(w: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any, sizes: Any) -> Any:
+    """Mean of the states that `edge_update` gives, ``(polymers, features)``, by way of less.
+
+    The update ends in a linear layer: the hidden layer can be averaged instead of its result.
+    """
+    hidden, at = _edge_hidden(w, at, step, atoms, edges, glob)
+    kernel, bias, _ = dense(w, at, hidden.shape[1], edges.shape[1])
+    share = share_of_edges(sizes)
+    through = np.zeros((len(glob), hidden.shape[1]), hidden.dtype)
+    found = np.zeros((len(glob), edges.shape[1]), hidden.dtype)
+    for i in range(len(hidden)):
+        p = sizes.of[i]
+        for c in range(hidden.shape[1]):
+            through[p, c] += share[i] * hidden[i, c]
+        for c in range(edges.shape[1]):
+            found[p, c] += share[i] * (edges[step.parent[i], c] + bias[c])
+    product_onto(through, kernel, found)
+    return found
+
+
+@kernel
+def _edge_hidden(w: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any) -> Any:
+    f = edges.shape[1]
+    kernel, bias, at = dense(w, at, 3 * f + glob.shape[1], 2 * f)
+    by_edge = np.empty((len(edges), 2 * f), edges.dtype)
+    by_source = np.empty((len(atoms), 2 * f), edges.dtype)
+    by_target = np.empty((len(atoms), 2 * f), edges.dtype)
+    product(edges, kernel[:f], by_edge)
+    product(atoms, kernel[f : 2 * f], by_source)
+    product(atoms, kernel[2 * f : 3 * f], by_target)
+    by_polymer = _of_polymers(glob, kernel[3 * f :], bias)
+    hidden = np.empty((len(step.parent), 2 * f), edges.dtype)
+    zero = edges.dtype.type(0)
+    for i in range(len(hidden)):
+        e, p, s, t = step.parent[i], step.polymer[i], step.source[i], step.target[i]
+        for c in range(2 * f):
+            total = by_edge[e, c] + by_source[s, c] + by_target[t, c] + by_polymer[p, c]
+            hidden[i, c] = max(total, zero)
+    return hidden, at
+
+
+@kernel
+def node_update(w: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any) -> Any:
+    """Nfp's ``NodeUpdate`` and the residual; ``edges`` are the states after the block.
+
+    Returns
+    -------
+    tuple
+        The new states; the messages' hidden layer ``(edges, 2 features)``; the same summed over
+        the edges that leave ``(atoms, 2 features)``; messages ``(atoms, features)``; the update's
+        hidden layer ``(atoms, 2 features)``.
+    """
+    f, new = atoms.shape[1], len(step.atom_parent)
+    zero = atoms.dtype.type(0)
+    kernel, bias, at = dense(w, at, 2 * f + glob.shape[1], 2 * f)
+    by_target = np.empty((len(atoms), 2 * f), atoms.dtype)
+    product(atoms, kernel[:f], by_target)
+    by_polymer = _of_polymers(glob, kernel[2 * f :], bias)
+    hidden = np.empty((len(edges), 2 * f), atoms.dtype)
+    product(edges, kernel[f : 2 * f], hidden)
+    for i in range(len(hidden)):
+        t, p = step.target[i], step.polymer[i]
+        for c in range(2 * f):
+            hidden[i, c] = max(hidden[i, c] + by_target[t, c] + by_polymer[p, c], zero)
+    summed = np.zeros((new, 2 * f), atoms.dtype)
+    for i in range(new):
+        for k in range(step.leaving_first[i], step.leaving_first[i + 1]):
+            count, e = step.leaving_count[k], step.leaving[k]
+            for c in range(2 * f):
+                summed[i, c] += count * hidden[e, c]
+    kernel, bias, at = dense(w, at, 2 * f, f)
+    message = np.empty((new, f), atoms.dtype)
+    for i in range(new):
+        for c in range(f):
+            message[i, c] = step.degree[i] * bias[c]
+    product_onto(summed, kernel, message)
+    kernel, bias, at = dense(w, at, f, 2 * f)
+    update = np.empty((new, 2 * f), atoms.dtype)
+    product(message, kernel, update)
+    for i in range(new):
+        for c in range(2 * f):
+            update[i, c] = max(update[i, c] + bias[c], zero)
+    kernel, bias, at = dense(w, at, 2 * f, f)
+    found = _rows_of(atoms, step.atom_parent, bias)
+    product_onto(update, kernel, found)
+    return found, hidden, summed, message, update
+
+
+@kernel
+def _of_polymers(glob: Any, kernel: Any, bias: Any) -> Any:
+    """Give what each polymer's global state and the bias add to all its classes."""
+    found = np.empty((len(glob), len(bias)), glob.dtype)
+    for p in range(len(glob)):
+        for c in range(len(bias)):
+            found[p, c] = bias[c]
+    product_onto(glob, kernel, found)
+    return found
+
+
+@kernel
+def _rows_of(states: Any, parent: Any, bias: Any) -> Any:
+    """Give the parents' states and the bias, for a residual."""
+    found = np.empty((len(parent), states.shape[1]), states.dtype)
+    for i in range(len(parent)):
+        old = parent[i]
+        for c in range(states.shape[1]):
+            found[i, c] = states[old, c] + bias[c]
+    return found
+
+
+@kernel
+def share_of_edges(sizes: Any) -> Any:
+    """Share of each class in the edges of its polymer, ``(edges,)``."""
+    total = np.zeros(len(sizes.first) - 1, sizes.log.dtype)
+    share = np.exp(sizes.log)
+    for i in range(len(share)):
+        total[sizes.of[i]] += share[i]
+    for i in range(len(share)):
+        share[i] /= total[sizes.of[i]]
+    return share

@@ -1,76 +1,55 @@
-"""Several polymers as one graph of several parts, for `polyid.engine.inference`: no padding."""
+"""Several polymers as one graph of several parts: no padding."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array
 
 from polyid.quotient import Block, Quotient
+
+IntArray = NDArray[np.int32]
 
 
 class Sizes(NamedTuple):
     """Classes of each polymer, and where they begin."""
 
-    of: NDArray[np.intp]
+    of: IntArray
     """Polymer of each class, ``(n,)``."""
-    first: NDArray[np.intp]
-    """First class of each polymer, ``(polymers,)``."""
+    first: IntArray
+    """First class of each polymer, and the end, ``(polymers + 1,)``."""
     log: NDArray
-    """Logarithm of how many elements a class has, ``(polymers, n)``; -inf if none of its own."""
+    """Logarithm of how many elements a class has, ``(n,)``."""
 
 
-@dataclass
-class Step:
-    """One message block of a batch: what is gathered and summed, and the same taken back."""
+class Step(NamedTuple):
+    """One message block of a batch: how the classes after it hang on those before."""
 
-    edge_parent: NDArray[np.intp]
-    hidden: csr_array
-    """From rows (edges, atoms as sources, atoms as targets, polymers) to edge classes."""
-    to_target: csr_array
-    """From rows (atoms, polymers) to edge classes."""
-    leaving: csr_array
-    """From edge classes to the atom classes that they leave."""
+    parent: IntArray
+    """Each edge class before the block, ``(edges,)``."""
+    source: IntArray
+    """Class, before the block, of the atom that it leaves, same shape."""
+    target: IntArray
+    """Class, before the block, of the atom at which it arrives, same shape."""
+    polymer: IntArray
+    """Its polymer, same shape."""
+    atom_parent: IntArray
+    """Each atom class before the block, ``(atoms,)``."""
     degree: NDArray
-    """Edges that leave an atom of each class, ``(n, 1)``."""
-    atom_parent: NDArray[np.intp]
-    width: tuple[int, int]
-    """Edge and atom classes before the block."""
-
-    @cached_property
-    def hidden_back(self) -> csc_array:
-        """From edge classes to the rows of ``hidden``."""
-        return self.hidden.T
-
-    @cached_property
-    def target_back(self) -> csc_array:
-        """From edge classes to the rows of ``to_target``."""
-        return self.to_target.T
-
-    @cached_property
-    def leaving_back(self) -> csc_array:
-        """From atom classes to the edge classes that leave them."""
-        return self.leaving.T
-
-    @cached_property
-    def edge_back(self) -> csc_array:
-        """From edge classes to their parents."""
-        return _picks([self.edge_parent], self.width[0], self.degree.dtype).T
-
-    @cached_property
-    def atom_back(self) -> csc_array:
-        """From atom classes to their parents."""
-        return _picks([self.atom_parent], self.width[1], self.degree.dtype).T
+    """Edges that leave an atom of each class, ``(atoms,)``."""
+    leaving_first: IntArray
+    """Where each atom class's part of ``leaving`` begins, and the end, ``(atoms + 1,)``."""
+    leaving: IntArray
+    """Edge classes that leave an atom of the class."""
+    leaving_count: NDArray
+    """How many edges of that class leave it, same shape."""
 
 
 class Batch(NamedTuple):
     """Polymers as one graph."""
 
-    atom_token: NDArray[np.intp]
-    edge_token: NDArray[np.intp]
+    atom_token: IntArray
+    edge_token: IntArray
     atoms: list[Sizes]
     """Before the first block and after each."""
     edges: list[Sizes]
@@ -90,65 +69,47 @@ def join(quotients: Sequence[Quotient], dtype: Any = np.float32) -> Batch:
     atoms = [_sizes([q.atom_count for q in quotients], dtype)]
     edges = [_sizes([q.edge_count for q in quotients], dtype)]
     steps = []
-    for r in range(len(quotients[0].blocks)):
-        blocks = [q.blocks[r] for q in quotients]
-        old_atoms, old_edges = atoms[-1], edges[-1]
+    for blocks in zip(*(q.blocks for q in quotients), strict=True):
+        old = atoms[-1], edges[-1]
         atoms.append(_sizes([b.atom_count for b in blocks], dtype))
         edges.append(_sizes([b.edge_count for b in blocks], dtype))
-        steps.append(_step(blocks, old_atoms, old_edges, atoms[-1], edges[-1], dtype))
+        steps.append(_step(blocks, *old, edges[-1], dtype))
     atom_token = np.concatenate([q.atom_token for q in quotients])
     edge_token = np.concatenate([q.edge_token for q in quotients])
     return Batch(atom_token, edge_token, atoms, edges, steps)
 
 
 def _sizes(counts: Sequence[NDArray], dtype: Any) -> Sizes:
-    lengths = np.array([len(each) for each in counts])
-    of = np.repeat(np.arange(len(counts)), lengths)
-    log = np.full((len(counts), len(of)), -np.inf, dtype=dtype)
-    log[of, np.arange(len(of))] = np.log(np.concatenate(counts))
-    return Sizes(of, np.cumsum(lengths) - lengths, log)
+    lengths = [len(each) for each in counts]
+    of = np.repeat(np.arange(len(counts), dtype=np.int32), lengths)
+    first = np.zeros(len(counts) + 1, dtype=np.int32)
+    np.cumsum(lengths, out=first[1:])
+    return Sizes(of, first, np.log(np.concatenate(counts), dtype=dtype))
 
 
 def _step(
-    blocks: Sequence[Block],
-    old_atoms: Sizes,
-    old_edges: Sizes,
-    atoms: Sizes,
-    edges: Sizes,
-    dtype: Any,
+    blocks: Sequence[Block], old_atoms: Sizes, old_edges: Sizes, edges: Sizes, dtype: Any
 ) -> Step:
-    def all_of(name: str, into: Sizes) -> NDArray[np.intp]:
+    def places(get: Callable[[Block], IntArray], into: Sizes) -> IntArray:
         """Classes by their places in the batch."""
-        parts = [getattr(b, name) + start for b, start in zip(blocks, into.first, strict=True)]
-        return np.concatenate(parts).astype(np.intp)
+        parts = [get(b) + start for b, start in zip(blocks, into.first[:-1], strict=True)]
+        return np.concatenate(parts)
 
-    parent, source = all_of("edge_parent", old_edges), all_of("edge_source", old_atoms)
-    target, n_old, n_atoms = all_of("edge_target", old_atoms), len(old_edges.of), len(old_atoms.of)
-    columns = [parent, n_old + source, n_old + n_atoms + target, n_old + 2 * n_atoms + edges.of]
-    hidden = _picks(columns, n_old + 2 * n_atoms + len(blocks), dtype)
-    to_target = _picks([target, n_atoms + edges.of], n_atoms + len(blocks), dtype)
-    degree = np.concatenate([b.out_count.sum(axis=1) for b in blocks]).astype(dtype)[:, None]
-    leaving = _leaving(blocks, edges, dtype)
-    atom_parent = all_of("atom_parent", old_atoms)
-    return Step(parent, hidden, to_target, leaving, degree, atom_parent, (n_old, n_atoms))
-
-
-def _picks(columns: Sequence[NDArray[np.intp]], width: int, dtype: Any) -> csr_array:
-    """Matrix that adds up one row of each of several parts, ``(n, width)``."""
-    index = np.stack(columns, axis=1).ravel().astype(np.int32)
-    rows = np.arange(0, len(index) + 1, len(columns), dtype=np.int32)
-    return csr_array((np.ones(len(index), dtype), index, rows), (len(rows) - 1, width))
-
-
-def _leaving(blocks: Sequence[Block], edges: Sizes, dtype: Any) -> csr_array:
-    """Matrix of how many edges of each class leave an atom of each class."""
-    count, index, degree = [], [], [np.zeros(1, dtype=np.int64)]
-    for block, start in zip(blocks, edges.first, strict=True):
+    count, leaving, degree, first = [], [], [], [np.zeros(1, dtype=np.int64)]
+    for block, start in zip(blocks, edges.first[:-1], strict=True):
         there = block.out_count > 0
         count.append(block.out_count[there])
-        index.append(block.out_edge[there] + start)
-        degree.append(there.sum(axis=1))
-    rows = np.cumsum(np.concatenate(degree)).astype(np.int32)
-    values = np.concatenate(count).astype(dtype)
-    places = np.concatenate(index).astype(np.int32)
-    return csr_array((values, places, rows), (len(rows) - 1, len(edges.of)))
+        leaving.append(block.out_edge[there] + start)
+        first.append(there.sum(axis=1))
+        degree.append(block.out_count.sum(axis=1))
+    return Step(
+        places(lambda b: b.edge_parent, old_edges),
+        places(lambda b: b.edge_source, old_atoms),
+        places(lambda b: b.edge_target, old_atoms),
+        edges.of,
+        places(lambda b: b.atom_parent, old_atoms),
+        np.concatenate(degree).astype(dtype),
+        np.cumsum(np.concatenate(first), dtype=np.int32),
+        np.concatenate(leaving),
+        np.concatenate(count).astype(dtype),
+    )

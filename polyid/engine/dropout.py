@@ -31,7 +31,7 @@ TAIL = 1e-7
 #: Threefry with 13 rounds is the shortest that its authors found no statistical test to fail.
 _ROUNDS = 13
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = 0x1BD11BDA
+PARITY = 0x1BD11BDA
 
 
 class Group(NamedTuple):
@@ -103,7 +103,7 @@ def threefry(
     random numbers: as easy as 1, 2, 3", SC '11, doi 10.1145/2063384.2063405.
     """
     word = np.uint32 if ops is np else _word
-    third = ops.bitwise_xor(ops.bitwise_xor(key[0], key[1]), word(_PARITY))
+    third = ops.bitwise_xor(ops.bitwise_xor(key[0], key[1]), word(PARITY))
     schedule = (key[0], key[1], third)
     a, b = counter[0] + key[0], counter[1] + key[1]
     for r in range(rounds):
@@ -187,69 +187,6 @@ def kept(
         ]
         found.append(Kept(group.start, group.stop, left[:outputs]))
     return found
-
-
-class Dropout:
-    """The same draws in NumPy, for `polyid.engine.gradients`: the very bits of `kept`.
-
-    Parameters
-    ----------
-    largest
-        Largest class of the data at each place of a bucket's rows, ``(n,)``, falling.
-    outputs, width, rate
-        As for `kept`.
-    seed
-        Of the run.
-    """
-
-    def __init__(
-        self,
-        largest: NDArray[np.integer],
-        outputs: int,
-        width: int,
-        rate: float,
-        seed: int,
-        dtype: Any = np.float32,
-    ) -> None:
-        self.places, self.outputs, self.width, self.rate = len(largest), outputs, width, rate
-        self.dtype = np.dtype(dtype)
-        self.seed = np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32 & 0xFFFFFFFF)
-        self.limits = table(int(largest[0]), rate, int(columns(largest[:1], rate)[0]))
-        parts = groups(largest, rate)
-        self.columns = np.repeat([p.columns for p in parts], [p.stop - p.start for p in parts])
-
-    def left(self, count: NDArray[np.integer], row: int, state: NDArray[np.integer]) -> NDArray:
-        """Draw what is left of each class of a polymer, ``(outputs, n, width)``; see `Kept`.
-
-        Parameters
-        ----------
-        count
-            Size of each class, ``(n,)``, falling.
-        row
-            Which polymer of the step's it is.
-        state
-            Number and step of the member, ``(2,)``.
-        """
-        state = np.asarray(state).astype(np.uint32)[:, None]
-        key = threefry(self.seed, (state[0], state[1]), ops=np)
-        n = len(count)
-        index = np.arange(n * self.width, dtype=np.uint32).reshape(n, self.width)
-        index += np.uint32(row * self.places * self.width)
-        # a class that is no larger than k has no more than k drops
-        columns = np.minimum(self.columns[:n], count)
-        rows = [np.count_nonzero(columns > k) for k in range(int(columns.max(initial=0)))]
-        limits = self.limits[count]
-        found = np.empty((self.outputs, n, self.width), self.dtype)
-        size = count[:, None].astype(self.dtype)
-        for pair in range(-(-self.outputs // 2)):
-            words = threefry(key, (index, np.full(1, pair, np.uint32)), _ROUNDS, ops=np)
-            for left, word in zip(found[2 * pair : 2 * pair + 2], words, strict=False):
-                left[:] = size
-                for k, some in enumerate(rows):
-                    left[:some] -= word[:some].view(np.int32) > limits[:some, k, None]
-        np.maximum(found, 0, out=found)
-        found *= self.dtype.type(1.0 / (1.0 - self.rate))
-        return found
 
 
 def _each(f: Callable[[Any], list[Any]], times: int) -> list[list[Any]]:

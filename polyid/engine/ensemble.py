@@ -14,7 +14,6 @@ from keras import ops
 from numpy.typing import NDArray
 
 from polyid.engine.dropout import keys
-from polyid.engine.gradients import Gradients
 from polyid.engine.network import forward
 from polyid.engine.order import DataOrder
 from polyid.engine.packing import Bucket
@@ -55,6 +54,9 @@ class Ensemble(keras.Model):
         )
         self.tables, self.pm, self.gradients = [], None, None
         if written_out:
+            # not where layers are compiled: a machine for that may lack what this needs
+            from polyid.engine.gradients import Gradients
+
             self.gradients = Gradients(
                 architecture, buckets, members, pm, seed, loss, self.largest_class, self.flat.dtype
             )

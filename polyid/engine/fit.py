@@ -14,7 +14,7 @@ from polyid.engine.network import forward
 from polyid.engine.order import DataOrder
 from polyid.engine.packing import Bucket
 from polyid.engine.watch import Arrays, Epoch, Watch
-from polyid.engine.weights import Architecture, flatten, initial, unflatten
+from polyid.engine.weights import Architecture, flatten, initial
 
 #: Polymers per pass when members are watched.
 _CHUNK = 32
@@ -129,9 +129,6 @@ class Fitter:
             ``(epochs, 3 + 2 * members)`` (epoch, learning rate, seconds, losses, validation
             losses), and what else `Epoch.snapshot` holds; ``done`` is 0 if stopped early.
         """
-        # not on the machines that compile, which may lack what it needs
-        from polyid.engine.inference import one_core
-
         self._reset(members)
         watch = Watch(self, members, on_epoch, should_stop)
         if state is not None:
@@ -146,16 +143,15 @@ class Fitter:
                 self.steps,
             )
             labels = np.stack([m.labels for m in members])
-            with one_core():
-                self.model.fit(
-                    feed(Steps(order, labels, self.buckets, watch.epoch, self.recipe.epochs)),
-                    initial_epoch=watch.epoch,
-                    epochs=self.recipe.epochs,
-                    steps_per_epoch=order.steps_per_epoch,
-                    callbacks=[watch],
-                    shuffle=False,  # the order is ours: Keras would shuffle the steps of all epochs
-                    verbose=0,
-                )
+            self.model.fit(
+                feed(Steps(order, labels, self.buckets, watch.epoch, self.recipe.epochs)),
+                initial_epoch=watch.epoch,
+                epochs=self.recipe.epochs,
+                steps_per_epoch=order.steps_per_epoch,
+                callbacks=[watch],
+                shuffle=False,  # the order is ours: Keras would shuffle the steps of all epochs
+                verbose=0,
+            )
         return watch.result()
 
     def predict(self, flat: NDArray[np.float32], polymers: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -173,9 +169,8 @@ class Fitter:
             for bucket, some in zip(self.buckets, self.model.gradients.polymers, strict=True)
             for p, q in zip(bucket.members, some, strict=True)
         }
-        weights = [unflatten(self.architecture, each) for each in flat]
         pm = None if self.pm is None else self.pm[polymers]
-        return predict(self.architecture, weights, [quotients[int(p)] for p in polymers], pm)
+        return predict(self.architecture, list(flat), [quotients[int(p)] for p in polymers], pm)
 
     def _predict_eagerly(
         self, flat: NDArray[np.float32], polymers: NDArray[np.intp]

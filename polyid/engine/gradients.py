@@ -1,17 +1,21 @@
-"""Losses and gradients of all members' steps on a CPU, in NumPy: nothing is padded or compiled."""
+"""Losses and gradients of all members' steps on a CPU: nothing is padded.
 
-from collections.abc import Callable, Sequence
+The forward pass is `polyid.engine.arithmetic`, what takes it back `polyid.engine.backward`.
+"""
+
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polyid.engine.backward import Readout, loss_and_gradient
-from polyid.engine.batch import Batch, Sizes, join
-from polyid.engine.dropout import Dropout
+from polyid.engine.arithmetic import attention, edge_update, node_update
+from polyid.engine.backward import attention_back, edge_back, node_back
+from polyid.engine.batch import Batch, join
+from polyid.engine.draws import Dropout, dropped_mean, dropped_mean_back
 from polyid.engine.packing import Bucket, unpack
-from polyid.engine.weights import Architecture, count
+from polyid.engine.weights import Architecture, count, one_of, places
 
 
 class Gradients:
@@ -75,11 +79,11 @@ class Gradients:
         for m, rows in enumerate(index.tolist()):
             batch = self.batch(bucket, rows)
             pm = None if self.pm is None else self.pm[bucket][rows][:, None]
-            readout = None
+            left = None
             if self.dropout:
-                readout = _dropped(self.dropout[bucket], batch.edges[-1], state[m])
+                left = self.dropout[bucket].left(batch.edges[-1], state[m])
             losses[m] = loss_and_gradient(
-                self.architecture, flat[m], batch, y[m], self.loss, self.gradient[m], pm, readout
+                self.architecture, flat[m], batch, y[m], self.loss, self.gradient[m], pm, left
             )
         return losses, self.gradient
 
@@ -91,28 +95,154 @@ class Gradients:
         return join([self.polymers[bucket][row] for row in rows], self.gradient.dtype)
 
 
-def _dropped(
-    dropout: Dropout, edge: Sizes, state: NDArray[np.integer]
-) -> Callable[[NDArray], Readout]:
-    """Mean over what dropout left of the edges of each polymer."""
-    places = np.arange(len(edge.of))
-    # sizes are whole numbers, and their logarithms are there
-    size = np.rint(np.exp(edge.log[edge.of, places].astype(float))).astype(np.int32)
-    cuts = np.split(size, edge.first[1:])
-    left = np.concatenate([dropout.left(each, i, state) for i, each in enumerate(cuts)], axis=1)
-    share = np.zeros_like(edge.log)
-    total = np.maximum(np.bincount(edge.of, weights=size, minlength=len(cuts)), 1)
-    share[edge.of, places] = 1.0 / total[edge.of]
+class _Block(NamedTuple):
+    """What one message block saw and left; see `polyid.engine.arithmetic`."""
 
-    def readout(edges: NDArray) -> Readout:
-        mean = np.stack([share @ (part * edges) for part in left], axis=2)
+    atoms: NDArray
+    edges: NDArray
+    glob: NDArray
+    before: tuple[NDArray, ...] | None
+    """Attention of ``global100``."""
+    hidden: NDArray
+    new_edges: NDArray
+    new_atoms: NDArray
+    node: tuple[NDArray, ...] | None
+    after: tuple[NDArray, ...] | None
+    """Attention of ``pm``."""
 
-        def back(d_mean: NDArray) -> NDArray:
-            found = np.zeros_like(edges)
-            for nth, part in enumerate(left):
-                found += part * (share.T @ d_mean[:, :, nth])
-            return found
 
-        return mean, back
+def loss_and_gradient(
+    a: Architecture,
+    flat: NDArray,
+    batch: Batch,
+    y: NDArray,
+    loss: str,
+    gradient: NDArray,
+    pm: NDArray | None = None,
+    left: NDArray | None = None,
+) -> float:
+    """Loss of one member's batch; its gradient by every weight goes to ``gradient``.
 
-    return readout
+    Parameters
+    ----------
+    a
+        The network.
+    flat
+        Its weights, ``(count,)``; their precision is that of the result.
+    batch
+        Polymers.
+    y
+        Scaled labels, ``(polymers, outputs)``, NaN where there is none.
+    loss
+        ``mae`` or ``huber``, as `polyid.engine.ensemble.masked_loss` has them.
+    gradient
+        An array like ``flat``, to be written.
+    pm
+        Fraction of meso dyads, ``(polymers, 1)``, for the ``pm`` network.
+    left
+        What dropout left of the last edges, see `polyid.engine.draws`.
+    """
+    at = places(a)
+    first, blocks = _forward(a, flat, batch, pm)
+    last = blocks[-1].new_edges
+    if left is None:  # all edges, and one mean for all outputs
+        left = np.repeat(np.exp(batch.edges[-1].log)[None, :, None], a.features, axis=2)
+    mean = dropped_mean(last, batch.edges[-1], left)
+    kernel = one_of(a, flat, "readout/kernel")
+    every = np.broadcast_to(mean, (a.outputs, *mean.shape[1:]))
+    predicted = np.einsum("obf,fo->bo", every, kernel) + one_of(a, flat, "readout/bias")
+    value, d_predicted = _loss(y, predicted, loss)
+    one_of(a, gradient, "readout/bias")[:] = d_predicted.sum(axis=0)
+    one_of(a, gradient, "readout/kernel")[:] = np.einsum("obf,bo->fo", every, d_predicted)
+    d_mean = np.einsum("bo,fo->obf", d_predicted, kernel)
+    if len(mean) == 1:
+        d_mean = d_mean.sum(axis=0, keepdims=True)
+    d_edges = dropped_mean_back(np.ascontiguousarray(d_mean), batch.edges[-1], left)
+
+    def attended(r: int, place: int, atoms: NDArray, edges: NDArray, seen: Any) -> None:
+        attention_back(
+            flat, gradient, at[f"global/{r}/query/kernel"], atoms, edges, batch.atoms[place],
+            batch.edges[place], *seen, d_glob, d_atoms, d_edges,
+        )  # fmt: skip
+
+    d_atoms, d_glob = np.zeros_like(blocks[-1].new_atoms), np.zeros_like(blocks[-1].glob)
+    for r in range(a.num_messages, 0, -1):
+        step, b = batch.steps[r - 1], blocks[r - 1]
+        seen = step, b.atoms
+        if b.after is not None:
+            attended(r, r, b.new_atoms, b.new_edges, b.after)
+        if b.node is None:
+            d_atoms = np.zeros_like(b.atoms)
+        else:
+            d_atoms = node_back(
+                flat, gradient, at[f"node/{r}/message1/kernel"], *seen, b.new_edges, b.glob,
+                *b.node, d_atoms, d_edges, d_glob,
+            )  # fmt: skip
+        d_edges = edge_back(
+            flat, gradient, at[f"edge/{r}/dense1/kernel"], *seen, b.edges, b.glob, b.hidden,
+            d_edges, d_atoms, d_glob,
+        )  # fmt: skip
+        if b.before is not None:
+            attended(r, r - 1, b.atoms, b.edges, b.before)
+    if pm is not None and a.name == "pm":
+        one_of(a, gradient, "pm/kernel")[:] = pm.T @ d_glob
+        one_of(a, gradient, "pm/bias")[:] = d_glob.sum(axis=0)
+    attended(0, 0, blocks[0].atoms, blocks[0].edges, first)
+    for name, token, d_states in (
+        ("atom_embedding", batch.atom_token, d_atoms),
+        ("bond_embedding", batch.edge_token, d_edges),
+    ):
+        embedding = one_of(a, gradient, name)
+        embedding[:] = 0
+        np.add.at(embedding, token, d_states)
+    return value
+
+
+def _forward(
+    a: Architecture, flat: NDArray, batch: Batch, pm: NDArray | None
+) -> tuple[tuple[NDArray, ...], list[_Block]]:
+    """Give what the first attention left, and every block."""
+    at = places(a)
+    atoms = one_of(a, flat, "atom_embedding")[batch.atom_token]
+    edges = one_of(a, flat, "bond_embedding")[batch.edge_token]
+
+    def attended(r: int, place: int, atoms: NDArray, edges: NDArray, glob: NDArray) -> Any:
+        sizes = batch.atoms[place], batch.edges[place]
+        return attention(flat, at[f"global/{r}/query/kernel"], atoms, edges, *sizes, glob)
+
+    glob = np.zeros((len(batch.edges[0].first) - 1, a.mol_features), flat.dtype)
+    glob, *first = attended(0, 0, atoms, edges, glob)
+    if a.name == "pm":
+        assert pm is not None
+        glob = glob + pm @ one_of(a, flat, "pm/kernel") + one_of(a, flat, "pm/bias")
+    blocks = []
+    for r, step in enumerate(batch.steps, 1):
+        before = node = after = None
+        if a.name == "global100":
+            glob, *before = attended(r, r - 1, atoms, edges, glob)
+        place = at[f"edge/{r}/dense1/kernel"]
+        new_edges, hidden = edge_update(flat, place, step, atoms, edges, glob)
+        new_atoms, later = atoms, glob
+        if r < a.num_messages:  # the readout sees edges only
+            place = at[f"node/{r}/message1/kernel"]
+            new_atoms, *node = node_update(flat, place, step, atoms, new_edges, glob)
+            if a.name == "pm":
+                later, *after = attended(r, r, new_atoms, new_edges, glob)
+        blocks.append(_Block(atoms, edges, glob, before, hidden, new_edges, new_atoms, node, after))
+        atoms, edges, glob = new_atoms, new_edges, later
+    return first, blocks
+
+
+def _loss(y: NDArray, predicted: NDArray, name: str) -> tuple[float, NDArray]:
+    """Loss of a batch, and its gradient by the predictions."""
+    there = np.isfinite(y)
+    difference = np.where(there, predicted - np.where(there, y, 0), 0).astype(predicted.dtype)
+    labels = max(int(there.sum()), 1)
+    size, slope = np.abs(difference), np.sign(difference)
+    if name == "huber":
+        near = size < 1.0
+        size, slope = (
+            np.where(near, 0.5 * size**2, size - 0.5),
+            np.where(near, difference, slope),
+        )
+    return float(size.sum() / labels), slope / labels

@@ -1,31 +1,24 @@
-"""Predictions by all members, in NumPy alone: nothing to compile, so the first is as quick as any.
+"""Predictions by all members on a CPU.
 
 Polymers of a batch lie one after the other, as one graph of several parts: no padding, any shape.
 Members go one by one, so that a member's states stay in the processor's cache; on several cores
-several members go side by side. The arithmetic is that of `polyid.engine.network`, and tests hold
-the two together.
+several members go side by side. A polymer's numbers are the same bits whatever polymers stand
+beside it. The arithmetic is that of `polyid.engine.network`, and tests hold the two together.
 """
 
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
-from polyid.engine.arithmetic import (
-    attention,
-    edge_update,
-    mean_edge,
-    node_update,
-    share_of_edges,
-)
+from polyid.engine.arithmetic import attention, edge_update, mean_edge, node_update
 from polyid.engine.batch import Batch, join
-from polyid.engine.weights import Architecture, Weights
+from polyid.engine.product import product
+from polyid.engine.weights import Architecture, one_of, places
 from polyid.quotient import TOP, Block, Quotient
 
 #: Edge classes of the last block in one pass: the states of one member stay in the cache.
@@ -36,7 +29,7 @@ MOST = 16
 
 def predict(
     architecture: Architecture,
-    members: Sequence[Weights],
+    members: Sequence[NDArray],
     quotients: Sequence[Quotient],
     pm: NDArray[np.floating] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -47,7 +40,7 @@ def predict(
     Parameters
     ----------
     architecture, members
-        The network and each member's weights.
+        The network and each member's weights, ``(count,)``.
     quotients
         Polymers, refined for ``architecture.num_messages`` blocks. Those that the network cannot
         tell apart (chains that differ in their tetrahedral stereo marks, say) are computed once.
@@ -65,11 +58,11 @@ def predict(
     n = len(quotients)
     first, which = _distinct(quotients, pm if takes_pm else None)
     some = [quotients[i] for i in first]
-    dtype = members[0]["readout/kernel"].dtype
+    dtype = members[0].dtype
     found = np.empty((len(members), len(some), architecture.outputs), dtype=dtype)
     done = 0
     side_by_side = min(len(members), threads or cores())
-    with one_core(), ThreadPoolExecutor(side_by_side) as pool:
+    with ThreadPoolExecutor(side_by_side) as pool:
         each = pool.map if side_by_side > 1 else map
         for rows in _batches(some):
             batch = join([some[i] for i in rows], dtype)
@@ -77,7 +70,7 @@ def predict(
             if takes_pm and pm is not None:
                 values = np.asarray(pm, dtype=dtype)[[first[i] for i in rows], None]
 
-            def member(w: Weights, batch: Batch = batch, pm: Any = values) -> NDArray:
+            def member(w: NDArray, batch: Batch = batch, pm: Any = values) -> NDArray:
                 return forward(architecture, w, batch, pm)
 
             found[:, rows] = list(each(member, members))
@@ -88,14 +81,14 @@ def predict(
 
 
 def bondwise(
-    architecture: Architecture, members: Sequence[Weights], quotient: Quotient, pm: float = 0.5
+    architecture: Architecture, members: Sequence[NDArray], quotient: Quotient, pm: float = 0.5
 ) -> NDArray[np.floating]:
     """Each directed edge's own value, ``(members, n_edges, outputs)``.
 
     A prediction is the mean of these scaled values over the edges of the chain: what a bond adds
     to it is its value's distance from that mean. Edges stand as in `polyid.quotient.Graph`.
     """
-    dtype = members[0]["readout/kernel"].dtype
+    dtype = members[0].dtype
     batch = join([quotient], dtype)
     fraction = np.array([[pm]], dtype)
     by_class = [forward(architecture, w, batch, fraction, bondwise=True) for w in members]
@@ -108,20 +101,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def one_core() -> Any:
-    """Keep each matrix product to one core in this context: they are too small to be shared."""
-    return _libraries().limit(limits=1, user_api="blas")
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """Find NumPy's BLAS: once, as it takes milliseconds."""
-    return ThreadpoolController()
-
-
 def forward(
     a: Architecture,
-    w: Weights,
+    flat: NDArray,
     batch: Batch,
     pm: NDArray[np.floating] | None = None,
     bondwise: bool = False,
@@ -130,8 +112,8 @@ def forward(
 
     Parameters
     ----------
-    a, w
-        The network and the member's weights.
+    a, flat
+        The network and the member's weights, ``(count,)``.
     batch
         Polymers.
     pm
@@ -139,30 +121,39 @@ def forward(
     bondwise
         Give the values whose mean is the prediction instead, ``(edge classes, outputs)``.
     """
-    atoms = w["atom_embedding"][batch.atom_token]
-    edges = w["bond_embedding"][batch.edge_token]
+    at = places(a)
 
-    def attended(r: int, place: int) -> NDArray:
+    def weight(name: str) -> NDArray:
+        return one_of(a, flat, name)
+
+    atoms = weight("atom_embedding")[batch.atom_token]
+    edges = weight("bond_embedding")[batch.edge_token]
+
+    def attended(glob: NDArray, r: int, place: int) -> NDArray:
         sizes = batch.atoms[place], batch.edges[place]
-        return attention(w, f"global/{r}", atoms, edges, *sizes)[0]
+        return attention(flat, at[f"global/{r}/query/kernel"], atoms, edges, *sizes, glob)[0]
 
-    glob = attended(0, 0)
+    glob = np.zeros((len(batch.edges[0].first) - 1, a.mol_features), flat.dtype)
+    glob = attended(glob, 0, 0)
     if a.name == "pm":
         assert pm is not None
-        glob = glob + pm @ w["pm/kernel"] + w["pm/bias"]
+        glob = glob + pm @ weight("pm/kernel") + weight("pm/bias")
     for r, step in enumerate(batch.steps, 1):
-        last = r == a.num_messages
+        last, edge = r == a.num_messages, at[f"edge/{r}/dense1/kernel"]
         if a.name == "global100":
-            glob = glob + attended(r, r - 1)
+            glob = attended(glob, r, r - 1)
         if last and not bondwise:
-            edges = mean_edge(w, r, step, atoms, edges, glob, share_of_edges(batch.edges[-1]))
+            edges = mean_edge(flat, edge, step, atoms, edges, glob, batch.edges[-1])
             break
-        edges, _ = edge_update(w, r, step, atoms, edges, glob)
+        edges, _ = edge_update(flat, edge, step, atoms, edges, glob)
         if not last:  # the readout sees edges only
-            atoms, _ = node_update(w, r, step, atoms, edges, glob)
+            node = at[f"node/{r}/message1/kernel"]
+            atoms = node_update(flat, node, step, atoms, edges, glob)[0]
             if a.name == "pm":
-                glob = glob + attended(r, r)
-    return edges @ w["readout/kernel"] + w["readout/bias"]
+                glob = attended(glob, r, r)
+    found = np.empty((len(edges), a.outputs), flat.dtype)
+    product(edges, weight("readout/kernel"), found)
+    return found + weight("readout/bias")
 
 
 def _batches(quotients: Sequence[Quotient]) -> Iterator[list[int]]:

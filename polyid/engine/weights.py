@@ -127,6 +127,24 @@ def unflatten(a: Architecture, flat: NDArray) -> Weights:
     return {name: flat[i:j].reshape(shape) for name, i, j, shape in _places(a)}
 
 
+def one_of(a: Architecture, flat: NDArray, name: str) -> NDArray:
+    """One weight, a view of the vector ``(count,)``."""
+    start = places(a)[name]
+    shape = _shapes(a)[name]
+    return flat[start : start + prod(shape)].reshape(shape)
+
+
+@cache
+def _shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
+    return shapes(a)
+
+
+@cache
+def places(a: Architecture) -> dict[str, int]:
+    """Where each weight begins in the vector."""
+    return {name: start for name, start, _, _ in _places(a)}
+
+
 @cache
 def _places(a: Architecture) -> list[tuple[str, int, int, tuple[int, ...]]]:
     """Where each weight begins and ends in the vector, and its shape."""

@@ -9,7 +9,7 @@ from polyid.engine import inference
 from polyid.engine.inference import bondwise, predict
 from polyid.engine.network import forward
 from polyid.engine.packing import layout_for, pack
-from polyid.engine.weights import Architecture, Weights, flatten, initial
+from polyid.engine.weights import Architecture, flatten, initial
 from polyid.structures import Structures, build
 
 #: Two that differ in a stereo mark alone, a ring, a longer chain, and one without a bond.
@@ -28,19 +28,19 @@ def made() -> Structures:
     return build(SMILES, 3)
 
 
-def network(made: Structures, name: str) -> tuple[Architecture, list[Weights]]:
+def network(made: Structures, name: str) -> tuple[Architecture, list[NDArray]]:
     """Two members."""
     vocabulary = made.vocabulary
     a = Architecture(name, vocabulary.atom_classes, vocabulary.bond_classes, 8, 4, 3, 2)
     weights = [initial(a, 0, i) for i in range(2)]
     for each in weights:
         each["bond_embedding"] *= 20  # else the outputs hardly differ
-    return a, weights
+    return a, [flatten(a, each) for each in weights]
 
 
-def alone(made: Structures, a: Architecture, members: list[Weights], i: int) -> NDArray:
+def alone(made: Structures, a: Architecture, members: list[NDArray], i: int) -> NDArray:
     """One polymer by the plain network, ``(members, outputs)``."""
-    flat = np.stack([flatten(a, each) for each in members])
+    flat = np.stack(members)
     layout = layout_for([made.quotients[i]])
     rows = np.broadcast_to(pack([made.quotients[i]], layout), (len(flat), 1, layout.width))
     pm = tf.fill((len(flat), 1), PM[i])
