@@ -1,10 +1,9 @@
 """The arithmetic of PolyID's networks on a CPU, one member at a time.
 
 It is that of `polyid.engine.layers`, on polymers that lie one after the other as one graph of
-several parts (`polyid.engine.batch`): no padding, any shape. A layer's weights stand one after the
-other in the member's vector ``w`` from place ``at`` on, as `polyid.engine.weights.shapes` orders
-them. What the functions give beside the states is what a gradient needs; see
-`polyid.engine.backward`.
+several parts (`polyid.engine.batch`): no padding, any shape. ``w`` are the weights of one layer,
+one after the other as `polyid.engine.weights.shapes` orders them. What the functions give beside
+the states is what a gradient needs; see `polyid.engine.backward`.
 """
 
 from typing import Any
@@ -23,9 +22,7 @@ def dense(w: Any, at: int, rows: int, columns: int) -> Any:
 
 
 @kernel
-def attention(
-    w: Any, at: int, atoms: Any, edges: Any, atom_sizes: Any, edge_sizes: Any, glob: Any
-) -> Any:
+def attention(w: Any, atoms: Any, edges: Any, atom_sizes: Any, edge_sizes: Any, glob: Any) -> Any:
     """Nfp's ``GlobalUpdate`` with one head, added to the global states ``(polymers, g)``.
 
     Returns
@@ -36,8 +33,8 @@ def attention(
         ``(polymers, features)``.
     """
     features, width = atoms.shape[1], glob.shape[1]
-    query, bias = w[at : at + features], w[at + features]
-    value, value_bias, _ = dense(w, at + features + 1, features, width)
+    query, bias = w[:features], w[features]
+    value, value_bias, _ = dense(w, features + 1, features, width)
     atom_share = _logits(atoms, query, bias, atom_sizes.log)
     edge_share = _logits(edges, query, bias, edge_sizes.log)
     mean = np.zeros((len(glob), features), atoms.dtype)
@@ -88,9 +85,9 @@ def _weigh(states: Any, share: Any, total: Any, mean: Any) -> None:
 
 
 @kernel
-def edge_update(w: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any) -> Any:
+def edge_update(w: Any, step: Any, atoms: Any, edges: Any, glob: Any) -> Any:
     """Nfp's ``EdgeUpdate`` and the residual, and its hidden layer ``(edges, 2 features)``."""
-    hidden, at = _edge_hidden(w, at, step, atoms, edges, glob)
+    hidden, at = _edge_hidden(w, step, atoms, edges, glob)
     kernel, bias, _ = dense(w, at, hidden.shape[1], edges.shape[1])
     found = _rows_of(edges, step.parent, bias)
     product_onto(hidden, kernel, found)
@@ -98,12 +95,12 @@ def edge_update(w: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any) -
 
 
 @kernel
-def mean_edge(w: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any, sizes: Any) -> Any:
+def mean_edge(w: Any, step: Any, atoms: Any, edges: Any, glob: Any, sizes: Any) -> Any:
     """Mean of the states that `edge_update` gives, ``(polymers, features)``, by way of less.
 
     The update ends in a linear layer: the hidden layer can be averaged instead of its result.
     """
-    hidden, at = _edge_hidden(w, at, step, atoms, edges, glob)
+    hidden, at = _edge_hidden(w, step, atoms, edges, glob)
     kernel, bias, _ = dense(w, at, hidden.shape[1], edges.shape[1])
     share = share_of_edges(sizes)
     through = np.zeros((len(glob), hidden.shape[1]), hidden.dtype)
@@ -119,9 +116,9 @@ def mean_edge(w: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any, siz
 
 
 @kernel
-def _edge_hidden(w: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any) -> Any:
+def _edge_hidden(w: Any, step: Any, atoms: Any, edges: Any, glob: Any) -> Any:
     f = edges.shape[1]
-    kernel, bias, at = dense(w, at, 3 * f + glob.shape[1], 2 * f)
+    kernel, bias, at = dense(w, 0, 3 * f + glob.shape[1], 2 * f)
     by_edge = np.empty((len(edges), 2 * f), edges.dtype)
     by_source = np.empty((len(atoms), 2 * f), edges.dtype)
     by_target = np.empty((len(atoms), 2 * f), edges.dtype)
@@ -140,7 +137,7 @@ def _edge_hidden(w: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any) 
 
 
 @kernel
-def node_update(w: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any) -> Any:
+def node_update(w: Any, step: Any, atoms: Any, edges: Any, glob: Any) -> Any:
     """Nfp's ``NodeUpdate`` and the residual; ``edges`` are the states after the block.
 
     Returns
@@ -152,7 +149,7 @@ def node_update(w: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any) -
     """
     f, new = atoms.shape[1], len(step.atom_parent)
     zero = atoms.dtype.type(0)
-    kernel, bias, at = dense(w, at, 2 * f + glob.shape[1], 2 * f)
+    kernel, bias, at = dense(w, 0, 2 * f + glob.shape[1], 2 * f)
     by_target = np.empty((len(atoms), 2 * f), atoms.dtype)
     product(atoms, kernel[:f], by_target)
     by_polymer = _of_polymers(glob, kernel[2 * f :], bias)

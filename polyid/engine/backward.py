@@ -17,14 +17,14 @@ from polyid.engine.product import product, product_onto, turn, turned_product
 
 @kernel
 def edge_back(
-    w: Any, d: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any, hidden: Any,
+    w: Any, d: Any, step: Any, atoms: Any, edges: Any, glob: Any, hidden: Any,
     d_found: Any, d_atoms: Any, d_glob: Any,
 ) -> Any:  # fmt: skip
     """Take back `edge_update`: adds to ``d_atoms`` and ``d_glob``, gives that of the edges."""
     f = edges.shape[1]
     rows = 3 * f + glob.shape[1]
-    kernel, _, later = dense(w, at, rows, 2 * f)
-    d_kernel, d_bias, _ = dense(d, at, rows, 2 * f)
+    kernel, _, later = dense(w, 0, rows, 2 * f)
+    d_kernel, d_bias, _ = dense(d, 0, rows, 2 * f)
     d_hidden = _dense_back(w, d, later, hidden, d_found)
     _where(hidden, d_hidden)
 
@@ -52,14 +52,14 @@ def edge_back(
 
 @kernel
 def node_back(
-    w: Any, d: Any, at: int, step: Any, atoms: Any, edges: Any, glob: Any, hidden: Any,
+    w: Any, d: Any, step: Any, atoms: Any, edges: Any, glob: Any, hidden: Any,
     summed: Any, message: Any, update: Any, d_found: Any, d_edges: Any, d_glob: Any,
 ) -> Any:  # fmt: skip
     """Take back `node_update`: adds to ``d_edges`` and ``d_glob``, gives that of the atoms."""
     f = atoms.shape[1]
     rows = 2 * f + glob.shape[1]
-    kernel, _, second = dense(w, at, rows, 2 * f)
-    d_kernel, d_bias, _ = dense(d, at, rows, 2 * f)
+    kernel, _, second = dense(w, 0, rows, 2 * f)
+    d_kernel, d_bias, _ = dense(d, 0, rows, 2 * f)
     first_dense = second + 2 * f * f + f
     d_update = _dense_back(w, d, first_dense + 2 * f * f + 2 * f, update, d_found)
     _where(update, d_update)
@@ -96,7 +96,7 @@ def node_back(
 
 @kernel
 def attention_back(
-    w: Any, d: Any, at: int, atoms: Any, edges: Any, atom_sizes: Any, edge_sizes: Any,
+    w: Any, d: Any, atoms: Any, edges: Any, atom_sizes: Any, edge_sizes: Any,
     atom_share: Any, edge_share: Any, mean: Any, d_glob: Any, d_atoms: Any, d_edges: Any,
 ) -> None:  # fmt: skip
     """Take back `attention`, whose gradient is ``d_glob``: adds to ``d_atoms`` and ``d_edges``.
@@ -104,25 +104,25 @@ def attention_back(
     A weight p of a softmax with the mean m = Σ p x has dm/dlogit = p (x - m).
     """
     f = atoms.shape[1]
-    d_mean = _dense_back(w, d, at + f + 1, mean, d_glob)
-    d[at : at + f + 1] = 0
+    d_mean = _dense_back(w, d, f + 1, mean, d_glob)
+    d[: f + 1] = 0
     for p in range(len(mean)):
         level = mean.dtype.type(0)
         for c in range(f):
             level += mean[p, c] * d_mean[p, c]
         i, j = atom_sizes.first[p], atom_sizes.first[p + 1]
-        _weights_back(w, d, at, atoms[i:j], atom_share[i:j], d_mean[p], level, d_atoms[i:j])
+        _weights_back(w, d, atoms[i:j], atom_share[i:j], d_mean[p], level, d_atoms[i:j])
         i, j = edge_sizes.first[p], edge_sizes.first[p + 1]
-        _weights_back(w, d, at, edges[i:j], edge_share[i:j], d_mean[p], level, d_edges[i:j])
+        _weights_back(w, d, edges[i:j], edge_share[i:j], d_mean[p], level, d_edges[i:j])
 
 
 @kernel
 def _weights_back(
-    w: Any, d: Any, at: int, states: Any, share: Any, d_mean: Any, level: Any, d_states: Any
+    w: Any, d: Any, states: Any, share: Any, d_mean: Any, level: Any, d_states: Any
 ) -> None:
     """Take back one polymer's weights of some states."""
     f = states.shape[1]
-    query, d_query = w[at : at + f], d[at : at + f]
+    query, d_query = w[:f], d[:f]
     for i in range(len(states)):
         slope = -level
         for c in range(f):
@@ -132,7 +132,7 @@ def _weights_back(
             d_states[i, c] += share[i] * d_mean[c] + slope * query[c]
         for c in range(f):
             d_query[c] += slope * states[i, c]
-        d[at + f] += slope
+        d[f] += slope
 
 
 @kernel

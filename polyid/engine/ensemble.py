@@ -26,8 +26,8 @@ class Ensemble(keras.Model):
     Inputs of a step: ``{"bucket": (1,), "index": (members, batch)}``, the bucket and the rows of
     its table. Output: scaled properties ``(members, batch, outputs)``.
 
-    ``written_out``: take losses and gradients from `polyid.engine.gradients` and compile no more
-    than the optimiser's step. The same numbers but for rounding. Such a model trains only:
+    ``written_out``: leave the steps to `polyid.engine.descent`; the data of `fit` are then from
+    `feed`. The same numbers but for rounding. Such a model trains only:
     `polyid.engine.fit.Fitter.predict` predicts.
     """
 
@@ -52,13 +52,13 @@ class Ensemble(keras.Model):
         self.flat = self.add_weight(
             shape=(members, count(architecture)), initializer="zeros", name="flat"
         )
-        self.tables, self.pm, self.gradients = [], None, None
+        self.tables, self.pm, self.descent = [], None, None
         if written_out:
             # not where layers are compiled: a machine for that may lack what this needs
-            from polyid.engine.gradients import Gradients
+            from polyid.engine.descent import Descent
 
-            self.gradients = Gradients(
-                architecture, buckets, members, pm, seed, loss, self.largest_class, self.flat.dtype
+            self.descent = Descent(
+                architecture, buckets, pm, seed, loss, self.largest_class, self.flat.dtype
             )
         else:
             self.tables = [self._constant(b.table, f"table_{i}") for i, b in enumerate(buckets)]
@@ -68,7 +68,8 @@ class Ensemble(keras.Model):
             shape=(members,), initializer="zeros", trainable=False, name="loss_sum"
         )
         self.seed = seed
-        self._apply: Callable | None = None
+        self.rate: Callable[[int], float] | None = None
+        self._steps: Steps | None = None
         self.dropout_state = self.add_weight(
             shape=(members, 2),
             dtype="int32",
@@ -146,8 +147,9 @@ class Ensemble(keras.Model):
         The gradient is taken inside the bucket's branch: taken through the switch it would have
         to carry every intermediate of every branch, and compiles seven times slower.
         """
-        if self.gradients is not None:
-            return self._step_written_out(*arguments[0])
+        if self.descent is not None:
+            assert self._steps is not None
+            return {"loss": self.descent.step(*self._steps.step(int(arguments[0])))}
         if len(arguments) == 1:
             loss, gradient = self._loss_and_gradient(arguments[0])
             self.optimizer.apply([gradient], [self.flat])
@@ -169,31 +171,48 @@ class Ensemble(keras.Model):
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, [gradient], trainable)
         return {"loss": ops.mean(loss)}, (trainable, other, optimizer, metrics)
 
-    def _step_written_out(self, inputs: dict[str, Any], y: Any) -> dict[str, Any]:
-        """Make one update outside of any program but the optimiser's."""
+    def feed(self, steps: "Steps") -> Any:
+        """Give `fit` the steps, in the form that suits the way in which they are made.
+
+        Keras makes a ``tf.data`` pipeline of a `PyDataset` that tunes itself. On one thread for
+        operations, as workers have, leaving ``fit`` then waits for the next tuning: up to a minute.
+        """
+        if keras.backend.backend() != "tensorflow":
+            return steps
         import tensorflow as tf
 
-        assert self.gradients is not None
-        if self._apply is None:
-
-            def apply(gradient: Any, loss: Any) -> None:
-                self.optimizer.apply([gradient], [self.flat])
-                self._count(loss)
-
-            self._apply = tf.function(apply, jit_compile=True)
-        index = np.asarray(inputs["index"]).reshape(self.members, self.batch_size)
-        labels = np.asarray(y).reshape(*index.shape, self.architecture.outputs)
-        # the variable's own memory, read only: nothing of it may be alive when it is written
-        loss, gradient = self.gradients(
-            np.asarray(memoryview(self.flat.value.read_value())),
-            int(np.asarray(inputs["bucket"]).ravel()[0]),
-            index,
-            labels.astype(self.flat.dtype),
-            np.asarray(self.dropout_state),
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        if self.descent is not None:  # their numbers: a pipeline of arrays costs a millisecond each
+            self._steps = steps
+            return tf.data.Dataset.range(len(steps)).with_options(options)
+        signature = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), steps[0])
+        made = tf.data.Dataset.from_generator(
+            lambda: (steps[i] for i in range(len(steps))), output_signature=signature
         )
-        # shared, not copied: it is read before the next step writes it
-        self._apply(tf.experimental.dlpack.from_dlpack(gradient.__dlpack__()), loss)
-        return {"loss": float(loss.mean())}
+        return made.prefetch(2).with_options(options)
+
+    def fit(self, *arguments: Any, **options: Any) -> Any:
+        """Train, as Keras does; ``rate`` gives written-out steps their learning rate."""
+        if self.descent is None:
+            return super().fit(*arguments, **options)
+        constant = float(self.optimizer.learning_rate)
+        self.descent.begin(self, self.rate or (lambda step: constant))
+        try:
+            return super().fit(*arguments, **options)
+        finally:
+            self.settle()
+
+    def settle(self) -> None:
+        """Write what the steps so far have changed to the variables."""
+        if self.descent is not None:
+            self.descent.settle(self)
+
+    def begin_epoch(self) -> None:
+        """Begin to add up losses."""
+        self.loss_sum.assign(np.zeros(self.members, self.loss_sum.dtype))
+        if self.descent is not None:
+            self.descent.losses[:] = 0
 
     def _count(self, loss: Any) -> None:
         """Note a step's losses ``(members,)``, and that it was made."""
@@ -275,26 +294,10 @@ class Steps(keras.utils.PyDataset):
         return self.length
 
     def __getitem__(self, i: int) -> tuple[dict[str, NDArray], NDArray]:
-        bucket, index = self.order.batch(self.first + i)
-        labels = self.labels[bucket]
-        rows = np.take_along_axis(labels, index[:, :, None], axis=1)
+        bucket, index, rows = self.step(i)
         return {"bucket": np.array([bucket], dtype=np.int32), "index": index}, rows
 
-
-def feed(steps: Steps) -> Any:
-    """Give ``fit`` the steps in the form that ends with the last of them.
-
-    Keras makes a ``tf.data`` pipeline of a `PyDataset` that tunes itself. On one thread for
-    operations, as workers have, leaving ``fit`` then waits for the next tuning: up to a minute.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return steps
-    import tensorflow as tf
-
-    signature = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), steps[0])
-    made = tf.data.Dataset.from_generator(
-        lambda: (steps[i] for i in range(len(steps))), output_signature=signature
-    )
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return made.prefetch(2).with_options(options)
+    def step(self, i: int) -> tuple[int, NDArray[np.integer], NDArray]:
+        """Bucket of step ``i``, rows of its table ``(members, batch)``, and their labels."""
+        bucket, index = self.order.batch(self.first + i)
+        return bucket, index, np.take_along_axis(self.labels[bucket], index[:, :, None], axis=1)

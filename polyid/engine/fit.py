@@ -1,7 +1,9 @@
 """Training members with Keras ``fit``: schedule, validation, best epoch, snapshots, resuming."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -9,7 +11,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from polyid.engine.ensemble import Ensemble, Steps, feed
+from polyid.engine.ensemble import Ensemble, Steps
 from polyid.engine.network import forward
 from polyid.engine.order import DataOrder
 from polyid.engine.packing import Bucket
@@ -97,6 +99,7 @@ class Fitter:
         self.optimizer = keras.optimizers.Adam(
             learning_rate=_schedule(recipe, total), weight_decay=recipe.decay or None
         )
+        self.model.rate = partial(_rate, recipe, total)
         self.optimizer.build([self.model.flat])
         self.model.compile(
             optimizer=self.optimizer, jit_compile=not written_out, run_eagerly=written_out
@@ -144,7 +147,9 @@ class Fitter:
             )
             labels = np.stack([m.labels for m in members])
             self.model.fit(
-                feed(Steps(order, labels, self.buckets, watch.epoch, self.recipe.epochs)),
+                self.model.feed(
+                    Steps(order, labels, self.buckets, watch.epoch, self.recipe.epochs)
+                ),
                 initial_epoch=watch.epoch,
                 epochs=self.recipe.epochs,
                 steps_per_epoch=order.steps_per_epoch,
@@ -160,13 +165,13 @@ class Fitter:
         Shape ``(members, len(polymers), outputs)``. Nothing is compiled: watching a few hundred
         polymers takes less time than compiling a second program.
         """
-        if self.model.gradients is None:
+        if self.model.descent is None:
             return self._predict_eagerly(flat, polymers)
         from polyid.engine.inference import predict
 
         quotients = {
             int(p): q
-            for bucket, some in zip(self.buckets, self.model.gradients.polymers, strict=True)
+            for bucket, some in zip(self.buckets, self.model.descent.polymers, strict=True)
             for p, q in zip(bucket.members, some, strict=True)
         }
         pm = None if self.pm is None else self.pm[polymers]
@@ -227,3 +232,14 @@ def _schedule(recipe: Recipe, total: int) -> Any:
     return keras.optimizers.schedules.CosineDecay(
         0.0, max(total - warm, 1), warmup_target=recipe.learning_rate, warmup_steps=warm
     )
+
+
+def _rate(recipe: Recipe, total: int, step: int) -> float:
+    """Learning rate of a step, as `_schedule` has it."""
+    warm = round(recipe.warmup * total)
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    if step < warm:
+        return recipe.learning_rate * step / warm
+    done = min((step - warm) / max(total - warm, 1), 1.0)
+    return recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))

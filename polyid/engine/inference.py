@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from polyid.engine.arithmetic import attention, edge_update, mean_edge, node_update
 from polyid.engine.batch import Batch, join
 from polyid.engine.product import product
-from polyid.engine.weights import Architecture, one_of, places
+from polyid.engine.weights import Architecture, layers, one_of
 from polyid.quotient import TOP, Block, Quotient
 
 #: Edge classes of the last block in one pass: the states of one member stay in the cache.
@@ -121,7 +121,7 @@ def forward(
     bondwise
         Give the values whose mean is the prediction instead, ``(edge classes, outputs)``.
     """
-    at = places(a)
+    at = layers(a)
 
     def weight(name: str) -> NDArray:
         return one_of(a, flat, name)
@@ -131,7 +131,7 @@ def forward(
 
     def attended(glob: NDArray, r: int, place: int) -> NDArray:
         sizes = batch.atoms[place], batch.edges[place]
-        return attention(flat, at[f"global/{r}/query/kernel"], atoms, edges, *sizes, glob)[0]
+        return attention(flat[at[f"global/{r}"]], atoms, edges, *sizes, glob)[0]
 
     glob = np.zeros((len(batch.edges[0].first) - 1, a.mol_features), flat.dtype)
     glob = attended(glob, 0, 0)
@@ -139,16 +139,15 @@ def forward(
         assert pm is not None
         glob = glob + pm @ weight("pm/kernel") + weight("pm/bias")
     for r, step in enumerate(batch.steps, 1):
-        last, edge = r == a.num_messages, at[f"edge/{r}/dense1/kernel"]
+        last, edge = r == a.num_messages, flat[at[f"edge/{r}"]]
         if a.name == "global100":
             glob = attended(glob, r, r - 1)
         if last and not bondwise:
-            edges = mean_edge(flat, edge, step, atoms, edges, glob, batch.edges[-1])
+            edges = mean_edge(edge, step, atoms, edges, glob, batch.edges[-1])
             break
-        edges, _ = edge_update(flat, edge, step, atoms, edges, glob)
+        edges, _ = edge_update(edge, step, atoms, edges, glob)
         if not last:  # the readout sees edges only
-            node = at[f"node/{r}/message1/kernel"]
-            atoms = node_update(flat, node, step, atoms, edges, glob)[0]
+            atoms = node_update(flat[at[f"node/{r}"]], step, atoms, edges, glob)[0]
             if a.name == "pm":
                 glob = attended(glob, r, r)
     found = np.empty((len(edges), a.outputs), flat.dtype)

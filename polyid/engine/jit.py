@@ -6,19 +6,20 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from numba import cfunc, config, njit
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 #: Sums may be taken in any order and products fused; infinities and NaN stay what they are.
 _MATH = {"reassoc", "contract", "nsz", "arcp"}
 
 
-def kernel(function: _F) -> _F:
+def kernel(function: Callable) -> Callable[..., Any]:
     """Compile a function of arrays at its first call; it runs without Python's lock."""
-    return _kept(njit, nogil=True, fastmath=_MATH, error_model="numpy")(function)
+    made: Callable[..., Any] = _kept(njit, nogil=True, fastmath=_MATH, error_model="numpy")(
+        function
+    )
+    return made
 
 
 def callback(signature: Any) -> Callable[[Callable], Any]:

@@ -63,7 +63,7 @@ class Watch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Begin to count losses and seconds."""
         self.began = time.monotonic()
-        self.fitter.model.loss_sum.assign(np.zeros(len(self.members), dtype=np.float32))
+        self.fitter.model.begin_epoch()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stop after this step if asked to."""
@@ -75,6 +75,7 @@ class Watch(keras.callbacks.Callback):
         if self.should_stop is not None and self.should_stop():
             return  # an epoch cut short is walked again
         fitter, recipe = self.fitter, self.fitter.recipe
+        fitter.model.settle()
         self.epoch = epoch + 1
         loss = _copy(fitter.model.loss_sum) / sum(fitter.steps)
         last = self.epoch == recipe.epochs

@@ -129,20 +129,25 @@ def unflatten(a: Architecture, flat: NDArray) -> Weights:
 
 def one_of(a: Architecture, flat: NDArray, name: str) -> NDArray:
     """One weight, a view of the vector ``(count,)``."""
-    start = places(a)[name]
-    shape = _shapes(a)[name]
-    return flat[start : start + prod(shape)].reshape(shape)
+    start, end, shape = _place(a, name)
+    return flat[start:end].reshape(shape)
 
 
 @cache
-def _shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
-    return shapes(a)
+def _place(a: Architecture, name: str) -> tuple[int, int, tuple[int, ...]]:
+    return {name: (start, end, shape) for name, start, end, shape in _places(a)}[name]
 
 
 @cache
-def places(a: Architecture) -> dict[str, int]:
-    """Where each weight begins in the vector."""
-    return {name: start for name, start, _, _ in _places(a)}
+def layers(a: Architecture) -> dict[str, slice]:
+    """Where the weights of each layer stand in the vector, by names as ``edge/1``, ``readout``."""
+    found: dict[str, slice] = {}
+    for name, start, end, _ in _places(a):
+        first, _, rest = name.partition("/")
+        second = rest.partition("/")[0]
+        layer = f"{first}/{second}" if second.isdigit() else first
+        found[layer] = slice(found[layer].start if layer in found else start, end)
+    return found
 
 
 @cache

@@ -16,7 +16,7 @@ from exactness_kit import Pair, batch, make_pair, some_polymers
 from numpy.typing import NDArray
 
 from polyid import convert
-from polyid.engine.ensemble import Ensemble, Steps, feed
+from polyid.engine.ensemble import Ensemble, Steps
 from polyid.engine.network import forward
 from polyid.engine.order import DataOrder
 from polyid.engine.packing import buckets
@@ -62,7 +62,7 @@ def train(
     order = DataOrder(pools, batch_size, seed, names)
     labels = np.stack([pair.labels] * len(names)).astype(keras.config.floatx())
     model.fit(
-        feed(Steps(order, labels, parts, 0, epochs)),
+        model.feed(Steps(order, labels, parts, 0, epochs)),
         epochs=epochs,
         steps_per_epoch=order.steps_per_epoch,
         shuffle=False,
@@ -115,7 +115,7 @@ def test_the_steps_reach_fit_in_their_order_and_nothing_outlives_the_last(
     parts = buckets(pair.quotients, TWO)
     order = DataOrder([[np.arange(len(part.members)) for part in parts]], 1, 5, [0])
     steps = Steps(order, pair.labels[None], parts, 1, 4)
-    fed = feed(steps)
+    fed = Ensemble(pair.architecture, 1, parts, 1).feed(steps)
     seen = list(fed.as_numpy_iterator())
     assert len(seen) == len(steps) == 3 * order.steps_per_epoch
     for i, (inputs, labels) in enumerate(seen):

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from polyid.engine.ensemble import Ensemble, Steps, feed
+from polyid.engine.ensemble import Ensemble, Steps
 from polyid.engine.network import forward
 from polyid.engine.order import DataOrder
 from polyid.engine.packing import Bucket, Layout
@@ -36,7 +36,7 @@ def main(folder: Path) -> None:
     order = DataOrder([[np.arange(len(p.members)) for p in parts]] * len(names), 1, 5, names)
     labels = np.stack([data["labels"]] * len(names))
     model.fit(
-        feed(Steps(order, labels, parts, 0, 1)),
+        model.feed(Steps(order, labels, parts, 0, 1)),
         epochs=1,
         steps_per_epoch=order.steps_per_epoch,
         shuffle=False,
