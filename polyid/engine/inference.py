@@ -7,7 +7,6 @@ the two together.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from polyid.cores import cores
 from polyid.engine.arithmetic import (
     attention,
     edge_update,
@@ -100,12 +100,6 @@ def bondwise(
     fraction = np.array([[pm]], dtype)
     by_class = [forward(architecture, w, batch, fraction, bondwise=True) for w in members]
     return np.stack(by_class)[:, quotient.edge_class]
-
-
-def cores() -> int:
-    """Count the processor's cores that this process may use."""
-    # macOS does not say which cores a process may use
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def one_core() -> Any:
