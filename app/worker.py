@@ -77,7 +77,7 @@ class Worker:
 
     def predict(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Predict one polymer by itself: its numbers do not depend on what else is asked for."""
-        from polyid.engine.inference import cores
+        from polyid.cores import cores
         from polyid.errors import PolyIDError
         from polyid.predict import Query
 

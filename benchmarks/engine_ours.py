@@ -112,18 +112,23 @@ def predict(turns: Turns) -> None:
 
 
 def featurise(turns: Turns) -> None:
-    """From SMILES to quotient graphs, one core; a cached turn reads them back from disk."""
+    """From SMILES to quotient graphs, as before a training: the turn says on which cores.
+
+    ``all_cores`` starts its helpers anew each time; ``cached`` reads the result back from disk.
+    """
+    from polyid.graphs import features
     from polyid.structures import build
 
     depth = turns.task["sizes"]["num_messages"]
-    vocabulary = build(turns.task["polymers"]["smiles"][:64], 1).vocabulary
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
         turns.answer(ready=True)
 
         def act(items: list[Any]) -> None:
-            kept = cache if items[0] == "cached" else None
-            build(items[1:], depth, vocabulary, cache=kept)
+            how, smiles = items[0], items[1:]
+            features.cache_clear()  # holds the last polymers of the turn before
+            kept = cache if how == "cached" else None
+            build(smiles, depth, cache=kept, processes=1 if how == "one_core" else None)
 
         rounds(turns, act)
 

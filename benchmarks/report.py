@@ -58,6 +58,10 @@ def table(found: dict[str, float], raw: dict[str, Any]) -> str:
             lines.append(
                 f"peak memory, {name}: theirs {memory['theirs']} MB, ours {memory['ours']} MB"
             )
+    if "featurise" in raw:
+        lines.append(
+            f"featurisation, ours on one core: {raw['featurise']['ours_one_core_per_s']:.1f} /s"
+        )
     for name, figures in raw.get("peers", {}).items():
         lines.append(f"{name}: {figures if isinstance(figures, str) else _peer(figures)}")
     return "\n".join(lines)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
-from polyid.polymers import parse
+from polyid.smiles import parse
 
 
 class Features(NamedTuple):

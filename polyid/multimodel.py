@@ -156,7 +156,8 @@ class MultiModel:
     ) -> NDArray[np.float64]:
         """Predict chains by every member, in the properties' units.
 
-        ``threads`` members go side by side, as many as there are cores without it.
+        ``threads`` members go side by side, as many as there are cores without it; so many
+        processes read the chains if there are hundreds.
 
         Returns
         -------
@@ -173,7 +174,8 @@ class MultiModel:
                 "this model takes the tacticity: give pm, the fraction of meso dyads (0 to 1)."
             )
         assert self.vocabulary is not None
-        made = build(list(smiles), parameters.num_messages, self.vocabulary)
+        depth = parameters.num_messages
+        made = build(list(smiles), depth, self.vocabulary, processes=threads)
         architecture = parameters.architecture(self.vocabulary)
         members = [m.vector(architecture) for m in self.models if m.weights is not None]
         values = None if pm is None else np.asarray(pm, dtype=np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import rdBase
 
+from polyid.crew import describe
 from polyid.graphs import features
 from polyid.quotient import Flat, Graph, Quotient, cut, join, quotients
 from polyid.vocabulary import Vocabulary
@@ -32,6 +33,7 @@ def build(
     vocabulary: Vocabulary | None = None,
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    processes: int | None = None,
 ) -> Structures:
     """Refine polymers for a model with ``depth`` blocks.
 
@@ -47,6 +49,9 @@ def build(
         Folder for results, one file per list of polymers; None keeps nothing.
     progress
         Told (done, of how many).
+    processes
+        Most processes that work if the polymers are many; as many as there are cores without it.
+        The result is the same.
     """
     key = hashlib.sha256(
         repr((VERSION, rdBase.rdkitVersion, depth, vocabulary, list(smiles))).encode()
@@ -58,11 +63,7 @@ def build(
             return found
     known: dict[str, int] = {}
     index = [known.setdefault(s, len(known)) for s in smiles]
-    described = []
-    for i, text in enumerate(known):
-        described.append(features(text))
-        if progress is not None:
-            progress(i + 1, len(known))
+    described = describe(list(known), processes, progress)
     vocabulary = vocabulary or Vocabulary.learn(described)
     refined = quotients([vocabulary.encode(one) for one in described], depth)
     made = Structures(vocabulary, [refined[i] for i in index])

@@ -7,7 +7,6 @@ beside it. The arithmetic is that of `polyid.engine.network`, and tests hold the
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polyid.cores import cores
 from polyid.engine.arithmetic import attention, edge_update, mean_edge, node_update
 from polyid.engine.batch import Batch, join
 from polyid.engine.product import product
@@ -93,12 +93,6 @@ def bondwise(
     fraction = np.array([[pm]], dtype)
     by_class = [forward(architecture, w, batch, fraction, bondwise=True) for w in members]
     return np.stack(by_class)[:, quotient.edge_class]
-
-
-def cores() -> int:
-    """Count the processor's cores that this process may use."""
-    # macOS does not say which cores a process may use
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def forward(
