@@ -5,6 +5,7 @@ takes for ever or kills rdkit takes this process with it, and not the service: t
 replaces it, and if the parent is gone, an alarm that Python cannot hold back does.
 """
 
+import gc
 import json
 import math
 import os
@@ -68,6 +69,9 @@ class Worker:
         if faults:
             return {"fault": "The self-test failed. " + " ".join(faults[:3])}
         self.predictor = predictor
+        # what is here now stays: looking through it again and again costs milliseconds a polymer
+        gc.collect()
+        gc.freeze()
         return {
             "properties": list(predictor.properties),
             "takes_pm": predictor.takes_pm,
