@@ -1,5 +1,6 @@
 """Domain of validity: how far a polymer lies from what a model was trained on."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
@@ -7,6 +8,8 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 import pandas as pd
 from rdkit import Chem
+from rdkit.Chem import rdqueries
+from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
 from polyid.domain_file import Entry, StoredDomain, read_domain, write_domain
 from polyid.errors import DomainError
@@ -222,9 +225,17 @@ class Domain:
         return list(found.values())
 
 
+_ELEMENT = re.compile(r"[A-Z][a-z]?|\*")
+_HYDROGEN = rdqueries.AtomNumEqualsQueryAtom(1)
+
+
 def _read(smiles: str, radius: int) -> tuple[Counts, set[str]]:
     mol: Chem.Mol = parse(smiles)
-    return mol_counts(mol, radius), {atom.GetSymbol() for atom in mol.GetAtoms()}
+    # a formula is written faster than atoms are asked, but counts hydrogens that are no atoms here
+    elements = set(_ELEMENT.findall(CalcMolFormula(mol)))
+    if not mol.GetAtomsMatchingQuery(_HYDROGEN):
+        elements.discard("H")
+    return mol_counts(mol, radius), elements
 
 
 def _word(similarity: float, unseen: int, unknown_elements: Sequence[str]) -> str:

@@ -106,7 +106,7 @@ def _draw(
 ) -> None:
     outputs, _, width = found.shape
     zero = found.dtype.type(0)
-    first, second = np.empty((2, width), np.int32)
+    first, second = np.empty(width, np.int32), np.empty(width, np.int32)
     for i in range(len(edges.of)):
         polymer = edges.of[i]
         place = i - edges.first[polymer]
