@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from polyid.engine.draws import Dropout
 from polyid.engine.gradients import Sink, loss_and_gradient
 from polyid.engine.jit import kernel
 from polyid.engine.packing import Bucket, unpack
+from polyid.engine.watch import copied
 from polyid.engine.weights import Architecture, layers
 
 
@@ -70,9 +70,9 @@ class Descent:
         self.rate, adam = rate, model.optimizer
         self.betas, self.epsilon = (adam.beta_1, adam.beta_2), adam.epsilon
         self.decay = adam.weight_decay or 0.0
-        self.flat, self.first, self.second = map(_copy, (model.flat, *_moments(model)))
+        self.flat, self.first, self.second = map(copied, (model.flat, *_moments(model)))
         self.step_number = int(adam.iterations)
-        self.losses, self.state = _copy(model.loss_sum), _copy(model.dropout_state)
+        self.losses, self.state = copied(model.loss_sum), copied(model.dropout_state)
 
     def settle(self, model: Any) -> None:
         """Give everything back to the Keras model and its optimiser."""
@@ -138,10 +138,6 @@ class Descent:
 
     def _join(self, bucket: int, rows: tuple[int, ...]) -> Batch:
         return join([self.polymers[bucket][row] for row in rows], self.dtype)
-
-
-def _copy(variable: Any) -> NDArray:
-    return np.array(keras.ops.convert_to_numpy(variable))
 
 
 def _moments(model: Any) -> list[Any]:

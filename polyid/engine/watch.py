@@ -33,7 +33,7 @@ class Epoch:
     """Everything needed to go on from here."""
 
 
-def _copy(variable: Any) -> NDArray:
+def copied(variable: Any) -> NDArray:
     """Values of a variable that stay as they are."""
     return np.array(ops.convert_to_numpy(variable))
 
@@ -54,7 +54,7 @@ class Watch(keras.callbacks.Callback):
         count = len(members)
         self.epoch = 0
         self.history: list[list[float]] = []
-        self.best = _copy(fitter.model.flat)
+        self.best = copied(fitter.model.flat)
         self.best_loss = np.full(count, np.inf)
         self.best_epoch = np.zeros(count, dtype=np.int64)
         self.began = time.monotonic()
@@ -77,14 +77,14 @@ class Watch(keras.callbacks.Callback):
         fitter, recipe = self.fitter, self.fitter.recipe
         fitter.model.settle()
         self.epoch = epoch + 1
-        loss = _copy(fitter.model.loss_sum) / sum(fitter.steps)
+        loss = copied(fitter.model.loss_sum) / sum(fitter.steps)
         last = self.epoch == recipe.epochs
         validate = last or self.epoch % recipe.validate_every == 0
         val_loss = self._validate() if validate else np.full(len(self.members), np.nan)
-        rate = float(_copy(fitter.optimizer.learning_rate))
+        rate = float(copied(fitter.optimizer.learning_rate))
         seconds = time.monotonic() - self.began
         self.history.append([self.epoch, rate, seconds, *loss.tolist(), *val_loss.tolist()])
-        flat = _copy(fitter.model.flat)
+        flat = copied(fitter.model.flat)
         better = val_loss < self.best_loss if recipe.select == "best" else np.ones(len(loss), bool)
         self.best[better] = flat[better]
         self.best_epoch[better] = self.epoch
@@ -115,7 +115,7 @@ class Watch(keras.callbacks.Callback):
         return bool((self.epoch - self.best_epoch >= recipe.patience).all())
 
     def _validate(self) -> NDArray[np.float64]:
-        flat = _copy(self.fitter.model.flat)
+        flat = copied(self.fitter.model.flat)
         every = np.unique(np.concatenate([m.validate for m in self.members]))
         if len(every) == 0:
             return np.full(len(self.members), np.nan)
@@ -137,15 +137,15 @@ class Watch(keras.callbacks.Callback):
         found = {
             "epoch": np.array(self.epoch),
             "members": np.array([m.name for m in self.members]),
-            "flat": _copy(self.fitter.model.flat),
+            "flat": copied(self.fitter.model.flat),
             "best": self.best.copy(),
             "best_loss": self.best_loss.copy(),
             "best_epoch": self.best_epoch.copy(),
-            "dropout": _copy(self.fitter.model.dropout_state),
+            "dropout": copied(self.fitter.model.dropout_state),
             "history": np.array(self.history, dtype=np.float64),
         }
         for i, variable in enumerate(self.fitter.optimizer.variables):
-            found[f"optimizer_{i}"] = _copy(variable)
+            found[f"optimizer_{i}"] = copied(variable)
         return found
 
     def restore(self, state: Mapping[str, NDArray]) -> None:

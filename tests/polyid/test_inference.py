@@ -67,6 +67,15 @@ def test_how_many_members_go_side_by_side_changes_no_bit(made: Structures) -> No
     np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.parametrize("name", ["global100", "pm"])
+def test_what_is_predicted_beside_it_changes_no_bit(made: Structures, name: str) -> None:
+    a, members = network(made, name)
+    whole = predict(a, members, made.quotients, PM)
+    for i, quotient in enumerate(made.quotients):
+        one = predict(a, members, [quotient], PM[[i]])
+        np.testing.assert_array_equal(one[:, 0], whole[:, i])
+
+
 def test_what_the_network_cannot_tell_apart_is_computed_once(made: Structures) -> None:
     first, which = inference._distinct(made.quotients, None)
     assert (first, which) == ([0, 2, 3, 4], [0, 0, 1, 2, 3])
