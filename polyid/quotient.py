@@ -15,13 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from polyid.refinement import refine
-
 IntArray = NDArray[np.int32]
-
-#: Directed edges that are refined side by side: their colours fit the processor's cache, and many
-#: polymers share the fixed cost of a NumPy call.
-_BATCH = 40_000
 
 
 class Graph(NamedTuple):
@@ -96,7 +90,7 @@ def rows(field: str) -> str:
 
 
 class Flat(NamedTuple):
-    """Many quotients as one long array per field: as they are made, and as a file holds them."""
+    """Many quotients as one long array per field, as a file holds them."""
 
     fields: Mapping[str, NDArray]
     """`TOP`, and ``"r.name"`` for each field of block r, polymer after polymer."""
@@ -153,34 +147,62 @@ def join(quotients: Sequence[Quotient]) -> Flat:
 
 
 def quotient(graph: Graph, depth: int) -> Quotient:
-    """Refine one graph; see `quotients`."""
-    return quotients([graph], depth)[0]
-
-
-def quotients(graphs: Sequence[Graph], depth: int) -> list[Quotient]:
-    """Refine ``graphs`` for ``depth`` message blocks.
+    """Refine a graph for ``depth`` message blocks.
 
     Parameters
     ----------
-    graphs : sequence of Graph
-        Edges in any order. A graph's result does not depend on the others.
+    graph : Graph
+        Edges in any order.
     depth : int
         Number of message blocks of the model, at least 1.
 
     Returns
     -------
-    list of Quotient
+    Quotient
         Exact for every model whose blocks update edges from (edge, source, target, global) and
         then atoms from (atom, sum over leaving edges of a function of target and edge): PolyID's
         ``global100`` and its ``pm`` model alike.
     """
-    found: list[Quotient] = []
-    batch: list[Graph] = []
-    size = 0
-    for graph in graphs:
-        if batch and size + len(graph.bond) > _BATCH:
-            found += cut(Flat(*refine(batch, depth)), depth)
-            batch, size = [], 0
-        batch.append(graph)
-        size += len(graph.bond)
-    return found + (cut(Flat(*refine(batch, depth)), depth) if batch else [])
+    # not where layers are compiled for a GPU, which may lack what it needs
+    from polyid.refinement import refine
+
+    n = max(len(graph.bond), 1)
+    # quicker than a stable argsort
+    order = np.sort(graph.source.astype(np.int64) * n + np.arange(len(graph.bond))) % n
+    source, target = graph.source[order], graph.target[order]
+    leave = np.searchsorted(source, np.arange(len(graph.atom) + 1))
+    width = max(int(np.diff(leave).max(initial=0)), 1)
+    (
+        counts, atom_first, atom_size, edge_first, edge_size, atom_parent, edge_parent,
+        edge_source, edge_target, out_edge, out_count, atoms, edges,
+    ) = refine(graph.atom, graph.bond[order], source, target, leave, depth, width)  # fmt: skip
+    edge_class = np.empty(len(order), dtype=np.int32)
+    edge_class[order] = edges
+    blocks = [
+        Block(
+            edge_parent[r, :m],
+            edge_source[r, :m],
+            edge_target[r, :m],
+            edge_size[r, :m],
+            atom_parent[r, :k],
+            atom_size[r, :k],
+            out_edge[r, :k],
+            out_count[r, :k],
+        )
+        for r, (k, m) in enumerate(counts.tolist())
+    ]
+    k, m = counts[0].tolist()
+    return Quotient(
+        graph.atom[atom_first[0, :k]],
+        atom_size[0, :k],
+        graph.bond[order][edge_first[0, :m]],
+        edge_size[0, :m],
+        tuple(blocks[1:]),
+        atoms,
+        edge_class,
+    )
+
+
+def quotients(graphs: Sequence[Graph], depth: int) -> list[Quotient]:
+    """Refine graphs; see `quotient`."""
+    return [quotient(graph, depth) for graph in graphs]

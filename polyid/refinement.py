@@ -1,23 +1,17 @@
-"""Colour refinement of many graphs side by side: the classes before and after each message block.
+"""Colour refinement of a graph: the classes before and after each message block.
 
-Colours are 64-bit hashes of what an element has seen. Every round is one pass of NumPy over the
-elements of all graphs; what depends on a class alone is computed once per class. Two of the n
-colours of a batch collide with a probability of about n²/2⁶⁵ per round: 1e-12 for n = 6 000, a
-batch of 40 000 directed edges of oligomers.
+Colours are 64-bit hashes of what an element has seen, and elements of one colour are one class. Two
+of the n colours of a graph collide with a probability of about n²/2⁶⁵ per round: 1e-13 for the
+n = 2 000 atoms or directed edges of an oligomer.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from polyid.quotient import Graph
+from polyid.engine.jit import kernel
 
-IntArray = NDArray[np.int32]
-Index = NDArray[np.intp]
 Words = NDArray[np.uint64]
 
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -26,206 +20,176 @@ _SOURCE = np.uint64(0x9E3779B97F4A7C15)
 _TARGET = np.uint64(0xD1B54A32D192ED03)
 _SELF = np.uint64(0x8CB92BA72F3D8DD7)
 _EDGE_SALT = np.uint64(0x2545F4914F6CDD1D)
-_GRAPH_SALT = np.uint64(0xA24BAED4963EE407)
 
 
-class _Elements(NamedTuple):
-    """The atoms, or the directed edges, of a batch of graphs, graph by graph."""
+@kernel
+def refine(
+    atom: Any, bond: Any, source: Any, target: Any, leave: Any, depth: int, width: int
+) -> Any:
+    """Refine one graph for ``depth`` blocks.
 
-    graph: Index
-    """Of each element."""
-    counts: Index
-    """Elements of each graph."""
-    salt: Words
-    """Of each element's graph: equal colours in two graphs are two classes."""
+    Parameters
+    ----------
+    atom, bond
+        Tokens, ``(n_atoms,)`` and ``(n_edges,)``.
+    source, target
+        Ends of the edges, which stand in the order of the atoms that they leave.
+    leave
+        Where the edges that leave each atom begin, and the end, ``(n_atoms + 1,)``.
+    depth
+        Message blocks.
+    width
+        Most edges that leave an atom, at least 1.
+
+    Returns
+    -------
+    tuple
+        Atom and edge classes before the first block and after each, ``(depth + 1, 2)``. For each
+        place, and in each row as many entries as classes: the first element of each atom class and
+        its size, the same of edge classes; classes before the block of: each atom class, each edge
+        class, its source, its target; edge classes that leave a representative of each atom class
+        and how many ``(depth + 1, n_atoms, width)``, 0 where there is none. At last the final class
+        of each atom and of each edge.
+    """
+    n, m = len(atom), len(bond)
+    counts = np.zeros((depth + 1, 2), np.int64)
+    atom_first, atom_size = np.zeros((depth + 1, n), np.int32), np.zeros((depth + 1, n), np.int32)
+    edge_first, edge_size = np.zeros((depth + 1, m), np.int32), np.zeros((depth + 1, m), np.int32)
+    atom_parent = np.zeros((depth + 1, n), np.int32)
+    edge_parent, edge_source, edge_target = (
+        np.zeros((depth + 1, m), np.int32),
+        np.zeros((depth + 1, m), np.int32),
+        np.zeros((depth + 1, m), np.int32),
+    )
+    out_edge = np.zeros((depth + 1, n, width), np.int32)
+    out_count = np.zeros((depth + 1, n, width), np.int32)
+
+    atom_word, edge_word = np.empty(n, np.uint64), np.empty(m, np.uint64)
+    for i in range(n):
+        atom_word[i] = np.uint64(atom[i])
+    for e in range(m):
+        edge_word[e] = np.uint64(bond[e]) + _EDGE_SALT
+    none, nothing = np.empty(0, np.int32), np.empty(0, np.uint64)
+    atoms, atom_colour = _classes(atom_word, none, nothing, atom_first[0], atom_size[0])
+    edges, edge_colour = _classes(edge_word, none, nothing, edge_first[0], edge_size[0])
+    counts[0, 0], counts[0, 1] = len(atom_colour), len(edge_colour)
+
+    stable = False
+    for r in range(1, depth + 1):
+        seen_source, seen_target = (
+            _scrambled(atom_colour, _SOURCE),
+            _scrambled(atom_colour, _TARGET),
+        )
+        for e in range(m):
+            edge_word[e] = (
+                edge_colour[edges[e]] * _SELF
+                + seen_source[atoms[source[e]]]
+                + seen_target[atoms[target[e]]]
+            )
+        # what splits no more keeps its colours, and so its order
+        before, colour = (edges, edge_colour) if stable else (none, nothing)
+        new_edges, edge_colour = _classes(edge_word, before, colour, edge_first[r], edge_size[r])
+        seen = _scrambled(edge_colour, _TARGET)
+        for i in range(n):
+            atom_word[i] = atom_colour[atoms[i]] * _SELF
+            for e in range(leave[i], leave[i + 1]):
+                atom_word[i] += seen[new_edges[e]]
+        before, colour = (atoms, atom_colour) if stable else (none, nothing)
+        new_atoms, atom_colour = _classes(atom_word, before, colour, atom_first[r], atom_size[r])
+        counts[r, 0], counts[r, 1] = len(atom_colour), len(edge_colour)
+
+        for k in range(counts[r, 1]):
+            e = edge_first[r, k]
+            edge_parent[r, k] = edges[e]
+            edge_source[r, k], edge_target[r, k] = atoms[source[e]], atoms[target[e]]
+        for k in range(counts[r, 0]):
+            i = atom_first[r, k]
+            atom_parent[r, k] = atoms[i]
+            _count(new_edges[leave[i] : leave[i + 1]], out_edge[r, k], out_count[r, k])
+        stable = counts[r, 0] == counts[r - 1, 0] and counts[r, 1] == counts[r - 1, 1]
+        atoms, edges = new_atoms, new_edges
+    return (
+        counts, atom_first, atom_size, edge_first, edge_size, atom_parent, edge_parent,
+        edge_source, edge_target, out_edge, out_count, atoms, edges,
+    )  # fmt: skip
 
 
-class _Batch(NamedTuple):
-    """Graphs as one, with the edges in the order of the atoms that they leave."""
-
-    atoms: _Elements
-    edges: _Elements
-    source: Index
-    target: Index
-    leave: Index
-    """Where the edges that leave each atom begin, and the end, ``(n_atoms + 1,)``."""
-
-
-class _Classes(NamedTuple):
-    """Classes after one round, graph by graph, each graph's in the order of their colours."""
-
-    of: Index
-    """Class of each element."""
-    first: Index
-    """First element of each class."""
-    size: Index
-    """Elements of each class."""
-    colour: Words
-    """Of each class."""
-    counts: Index
-    """Classes of each graph."""
-    start: Index
-    """Where each graph's classes begin."""
-
-    def local(self, elements: Index, graph: Index) -> IntArray:
-        """Classes of some elements, counted from 0 in their graphs."""
-        return _int(self.of[elements] - self.start[graph])
-
-
-def _mix(h: Words) -> Words:
-    """Scramble 64-bit words (the finaliser of Steele et al.'s SplitMix, OOPSLA 2014)."""
+@kernel
+def _mix(h: Any) -> Any:
+    """Scramble a 64-bit word (the finaliser of Steele et al.'s SplitMix, OOPSLA 2014)."""
     h = (h ^ (h >> np.uint64(30))) * _MIX_1
     h = (h ^ (h >> np.uint64(27))) * _MIX_2
     return h ^ (h >> np.uint64(31))
 
 
-def _int(a: NDArray) -> IntArray:
-    return a.astype(np.int32, copy=False)
+@kernel
+def _scrambled(colour: Any, salt: Any) -> Any:
+    found = np.empty(len(colour), np.uint64)
+    for k in range(len(colour)):
+        found[k] = _mix(colour[k] * salt)
+    return found
 
 
-def _elements(counts: Index) -> _Elements:
-    graph = np.repeat(np.arange(len(counts)), counts)
-    salt = _mix(np.arange(len(counts), dtype=np.uint64) * _GRAPH_SALT)
-    return _Elements(graph, counts, salt[graph])
+@kernel
+def _classes(word: Any, old: Any, old_colour: Any, first: Any, size: Any) -> Any:
+    """Sort elements into classes of equal words, in the order of their colours.
 
-
-def _batch(graphs: "Sequence[Graph]") -> tuple[_Batch, Index]:
-    """One graph of all, and which edge stands at each place."""
-    atoms = _elements(np.array([len(g.atom) for g in graphs]))
-    edges = _elements(np.array([len(g.bond) for g in graphs]))
-    shift = (np.cumsum(atoms.counts) - atoms.counts)[edges.graph]
-    source = np.concatenate([g.source for g in graphs]) + shift
-    target = np.concatenate([g.target for g in graphs]) + shift
-    n = max(len(source), 1)
-    order = np.sort(source * n + np.arange(len(source))) % n  # quicker than a stable argsort
-    source = source[order]
-    leave = np.searchsorted(source, np.arange(len(atoms.graph) + 1))
-    return _Batch(atoms, edges, source, target[order], leave), order
-
-
-def _classes(
-    word: Words,
-    elements: _Elements,
-    old: _Classes | None = None,
-    stable: NDArray[np.bool_] | None = None,
-) -> _Classes:
-    """Sort elements into classes of equal word and graph.
-
-    Graphs that are ``stable`` split no more: their classes keep ``old`` colours, so their order.
+    Writes the first element and the size of each class; gives the class of each element, and the
+    colour of each class: what ``old`` classes had, if they are given.
     """
-    code, distinct = pd.factorize(word ^ elements.salt)  # a hash table, quicker than sorting
-    n = len(distinct)
-    first = np.empty(n, dtype=np.intp)
-    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)  # of equal indices the last one stays
-    graph, colour = elements.graph[first], _mix(word[first])
-    if old is not None and stable is not None and stable.any():
-        colour = np.where(stable[graph], old.colour[old.of[first]], colour)
-    # within a graph the colour decides the order, not the place
-    order = np.argsort(colour)
-    order = order[np.argsort(graph[order].astype(np.uint16), kind="stable")]
-    rank = np.empty(n, dtype=np.intp)
-    rank[order] = np.arange(n)
-    counts = np.bincount(graph, minlength=len(elements.counts))
-    return _Classes(
-        rank[code],
-        first[order],
-        np.bincount(code, minlength=n)[order],
-        colour[order],
-        counts,
-        np.cumsum(counts) - counts,
-    )
+    n, slots = len(word), 4
+    while slots < 2 * n:
+        slots *= 2
+    table = np.full(slots, -1, np.int32)  # code of the word that hashes to a slot or before it
+    code, found = np.empty(n, np.int32), np.empty(n, np.int32)
+    many = 0
+    for i in range(n):
+        at = np.int64(_mix(word[i]) & np.uint64(slots - 1))
+        while table[at] >= 0 and word[found[table[at]]] != word[i]:
+            at = (at + 1) & (slots - 1)
+        if table[at] < 0:
+            table[at] = many
+            found[many] = i
+            many += 1
+        code[i] = table[at]
+    colour = np.empty(many, np.uint64)
+    for k in range(many):
+        colour[k] = old_colour[old[found[k]]] if len(old) else _mix(word[found[k]])
+    order = _sort(colour)
+    rank = np.empty(many, np.int32)
+    for k in range(many):
+        rank[order[k]] = k
+        first[k] = found[order[k]]
+    for i in range(n):
+        code[i] = rank[code[i]]
+        size[code[i]] += 1
+    return code, colour
 
 
-def refine(
-    graphs: "Sequence[Graph]", depth: int
-) -> tuple[dict[str, NDArray], dict[str, NDArray], NDArray]:
-    """Refine up to 65 536 graphs, at least one, for ``depth`` blocks.
-
-    Returns
-    -------
-    tuple
-        Fields, lengths and degrees, as `polyid.quotient.Flat` names them.
-    """
-    batch, order = _batch(graphs)
-    token = np.concatenate([g.atom for g in graphs])
-    bond = np.concatenate([g.bond for g in graphs])[order]
-    bonded = np.flatnonzero(np.diff(batch.leave))
-
-    atoms = _classes(token.astype(np.uint64), batch.atoms)
-    edges = _classes(bond.astype(np.uint64) + _EDGE_SALT, batch.edges)
-    fields: dict[str, NDArray] = {
-        "atom_token": _int(token[atoms.first]),
-        "atom_count": _int(atoms.size),
-        "edge_token": _int(bond[edges.first]),
-        "edge_count": _int(edges.size),
-    }
-    lengths = {"atoms/0": atoms.counts, "edges/0": edges.counts}
-    stable = np.zeros(len(graphs), dtype=bool)
-    for r in range(1, depth + 1):
-        old_atoms, old_edges = atoms, edges
-        word = (edges.colour * _SELF)[edges.of]
-        word += _mix(atoms.colour * _SOURCE)[atoms.of][batch.source]
-        word += _mix(atoms.colour * _TARGET)[atoms.of][batch.target]
-        edges = _classes(word, batch.edges, edges, stable)
-        word = (atoms.colour * _SELF)[atoms.of]
-        if len(bonded):
-            leaving = _mix(edges.colour * _TARGET)[edges.of]
-            word[bonded] += np.add.reduceat(leaving, batch.leave[bonded])
-        atoms = _classes(word, batch.atoms, atoms, stable)
-        block = _block(batch, old_atoms, old_edges, atoms, edges)
-        fields |= {f"{r}.{name}": values for name, values in block.items()}
-        lengths |= {f"atoms/{r}": atoms.counts, f"edges/{r}": edges.counts}
-        stable = (atoms.counts == old_atoms.counts) & (edges.counts == old_edges.counts)
-    fields["atom_class"] = atoms.local(np.arange(len(token)), batch.atoms.graph)
-    fields["edge_class"] = np.empty(len(order), dtype=np.int32)
-    fields["edge_class"][order] = edges.local(np.arange(len(order)), batch.edges.graph)
-    lengths |= {"atoms": batch.atoms.counts, "edges": batch.edges.counts}
-    degree = np.ones(len(graphs), dtype=np.int64)
-    np.maximum.at(degree, batch.atoms.graph, np.diff(batch.leave))
-    return fields, lengths, degree
+@kernel
+def _sort(values: Any) -> Any:
+    """Sort values in their place (Shell's way), and give the order in which they had stood."""
+    order = np.arange(len(values)).astype(np.int32)
+    gap = len(values) // 2
+    while gap > 0:
+        for i in range(gap, len(values)):
+            value, one, at = values[i], order[i], i
+            while at >= gap and values[at - gap] > value:
+                values[at], order[at] = values[at - gap], order[at - gap]
+                at -= gap
+            values[at], order[at] = value, one
+        gap = gap // 2 if gap == 2 else gap * 5 // 11
+    return order
 
 
-def _block(
-    batch: _Batch, old_atoms: _Classes, old_edges: _Classes, atoms: _Classes, edges: _Classes
-) -> dict[str, IntArray]:
-    """Fields of `polyid.quotient.Block`, graph after graph."""
-    edge, atom = edges.first, atoms.first
-    of_edge, of_atom = batch.edges.graph[edge], batch.atoms.graph[atom]
-    out_edge, out_count = _out_edges(batch, atoms, edges)
-    return {
-        "edge_parent": old_edges.local(edge, of_edge),
-        "edge_source": old_atoms.local(batch.source[edge], of_edge),
-        "edge_target": old_atoms.local(batch.target[edge], of_edge),
-        "edge_count": _int(edges.size),
-        "atom_parent": old_atoms.local(atom, of_atom),
-        "atom_count": _int(atoms.size),
-        "out_edge": out_edge,
-        "out_count": out_count,
-    }
-
-
-def _out_edges(batch: _Batch, atoms: _Classes, edges: _Classes) -> tuple[IntArray, IntArray]:
-    """Edge classes that leave one representative of each atom class, with their numbers."""
-    begin, end = batch.leave[atoms.first], batch.leave[atoms.first + 1]
-    nobody, width = len(edges.first), max(int(np.diff(batch.leave).max(initial=0)), 1)
-    of = _int(np.append(edges.of, nobody))
-    slots = [
-        np.where(begin + i < end, of[np.minimum(begin + i, end)], nobody) for i in range(width)
-    ]
-    # rows have few slots: exchanging neighbours sorts all rows at once
-    for last in range(width - 1, 0, -1):
-        for i in range(last):
-            one, two = slots[i], slots[i + 1]
-            slots[i], slots[i + 1] = np.minimum(one, two), np.maximum(one, two)
-    # equal neighbours in the sorted row are merged into their first slot
-    start = edges.start[batch.atoms.graph[atoms.first]]
-    out_edge = np.zeros((len(begin), width), dtype=np.int32)
-    out_count = np.zeros((len(begin), width), dtype=np.int32)
-    for i, slot in enumerate(slots):
-        fresh = slot < nobody
-        if i:
-            fresh &= slot != slots[i - 1]
-        same = 1 + sum(slot == other for other in slots[i + 1 :])
-        out_edge[:, i] = np.where(fresh, slot - start, 0)
-        out_count[:, i] = np.where(fresh, same, 0)
-    return out_edge, out_count
+@kernel
+def _count(leaving: Any, edge: Any, count: Any) -> None:
+    """Write each class of some edges once, with its number, where it would stand in their order."""
+    row = leaving.copy()
+    _sort(row)
+    place = 0
+    for i in range(len(row)):
+        if i == 0 or row[i] != row[i - 1]:
+            place = i
+            edge[i] = row[i]
+        count[place] += 1

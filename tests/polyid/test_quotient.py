@@ -1,6 +1,7 @@
 """Classes hold exactly what the elements of the whole graph hold."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -228,8 +229,12 @@ def test_polymers_shrink_as_stated(
     assert np.mean([len(g.bond) for g in all_graphs]) / np.mean(messages) > edges
 
 
-def test_a_colliding_hash_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_mix", lambda h: h & np.uint64(3))
+def test_classes_that_are_too_large_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refine(atom: np.ndarray, *rest: Any) -> Any:
+        return original(np.zeros_like(atom), *rest)
+
+    original = module.refine
+    monkeypatch.setattr(module, "refine", refine)
     with pytest.raises(AssertionError):
         hold_exact(chain(4), 3)
 
