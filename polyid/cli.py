@@ -254,6 +254,10 @@ def _wanted(
 
 def _load(model: str) -> "Predictor":
     """Verify and load a model."""
+    from polyid.engine.jit import is_new
+
+    if sys.stderr.isatty() and is_new():
+        typer.echo("The first prediction compiles its loops for this processor: seconds.", err=True)
     from polyid.predict import Predictor
     from polyid.store import resolve
 

@@ -27,6 +27,11 @@ def callback(signature: Any) -> Callable[[Callable], Any]:
     return _kept(cfunc, signature)
 
 
+def is_new() -> bool:
+    """Whether everything is still to be compiled."""
+    return not _folder() or not any(Path(_folder()).iterdir())
+
+
 def _kept(compiler: Callable, *arguments: Any, **options: Any) -> Any:
     """Give a decorator of Numba whose results are kept."""
 
