@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,38 +31,53 @@ def callback(signature: Any) -> Callable[[Callable], Any]:
 
 def is_new() -> bool:
     """Whether everything is still to be compiled."""
-    return not _folder() or not any(Path(_folder()).iterdir())
+    return not folder() or not any(Path(folder()).iterdir())
 
 
 def _kept(compiler: Callable, *arguments: Any, **options: Any) -> Any:
     """Give a decorator of Numba whose results are kept."""
 
     def decorate(function: Callable) -> Any:
-        folder, before = _folder(), config.CACHE_DIR
-        config.CACHE_DIR = folder or before  # it is read in here only
+        before = config.CACHE_DIR
+        config.CACHE_DIR = folder() or before  # it is read in here only
         try:
-            return compiler(*arguments, cache=folder != "", **options)(function)
+            return compiler(*arguments, cache=folder() != "", **options)(function)
         finally:
             config.CACHE_DIR = before
 
     return decorate
 
 
-@cache
-def _folder() -> str:
-    """Where compiled code is kept; nowhere if nothing can be written.
+def root() -> Path:
+    """Folder for compiled code: ``POLYID_KERNELS``, or one in the user's cache."""
+    given = os.environ.get("POLYID_KERNELS")
+    if given:
+        return Path(given)
+    cached = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cached) if cached else Path("~/.cache").expanduser()) / "polyid"
 
-    The folder bears the content of the engine's files: Numba looks at the file of a function only,
-    and not at those of the functions that it calls.
+
+@cache
+def folder() -> str:
+    """Where this code's compiled loops are kept; nowhere, ``""``, if nothing can be written.
+
+    It bears the content of the engine's files: Numba looks at the file of a function only, and not
+    at those of the functions that it calls. It begins as a copy of what ``POLYID_KERNELS_AHEAD``
+    holds, since Numba reads only where it could write.
     """
     content = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         content.update(path.read_bytes())
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    folder = Path(root) / "polyid" / f"kernels-{content.hexdigest()[:16]}"
+    found = root() / f"kernels-{content.hexdigest()[:16]}"
+    ahead = Path(os.environ.get("POLYID_KERNELS_AHEAD", "")) / found.name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return str(folder)
+        found.parent.mkdir(parents=True, exist_ok=True)
+        if ahead.is_dir() and not found.exists():
+            with tempfile.TemporaryDirectory(dir=found.parent) as whole, suppress(OSError):
+                # in one step: another process may be about to read it, or have been quicker
+                shutil.copytree(ahead, Path(whole) / found.name).rename(found)
+        found.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=found):
+            return str(found)
     except OSError:
         return ""

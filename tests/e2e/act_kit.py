@@ -24,6 +24,8 @@ import yaml
 from github_kit import GitHub
 from road_kit import GATES, TINY
 
+from polyid.engine import jit
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 ACTIONS = Path(__file__).parent / "actions"
@@ -199,6 +201,7 @@ class Workshop:
         ]  # fmt: skip
         # host mode hands its whole environment on to the steps, so it is given almost none
         env = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+        env["POLYID_KERNELS"] = str(jit.root())  # compiled before
         done = subprocess.run(command, cwd=self.source, env=env, capture_output=True, text=True)
         lines = done.stdout.splitlines()
         events = [json.loads(line) for line in lines if line.startswith("{")]

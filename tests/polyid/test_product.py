@@ -72,21 +72,29 @@ def test_compiled_code_is_kept_under_the_content_of_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def folder() -> str:
-        jit._folder.cache_clear()
-        return jit._folder()
+        jit.folder.cache_clear()
+        return jit.folder()
 
+    monkeypatch.delenv("POLYID_KERNELS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     try:
         first = folder()
         assert Path(first).parent == tmp_path / "polyid"
         assert folder() == first
+        monkeypatch.setenv("POLYID_KERNELS", str(tmp_path / "here"))
+        assert folder() == str(tmp_path / "here" / Path(first).name)
+        (Path(first) / "loop").touch()  # compiled ahead, and copied to where it is wanted
+        monkeypatch.setenv("POLYID_KERNELS_AHEAD", str(Path(first).parent))
+        monkeypatch.setenv("POLYID_KERNELS", str(tmp_path / "there"))
+        assert [path.name for path in Path(folder()).iterdir()] == ["loop"]
+        monkeypatch.delenv("POLYID_KERNELS")
         monkeypatch.setattr(jit, "__file__", str(tmp_path / "jit.py"))  # other files than these
         assert folder() != first
         (tmp_path / "file").touch()
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # nothing can be made there
         assert folder() == ""
     finally:
-        jit._folder.cache_clear()
+        jit.folder.cache_clear()
 
 
 def test_without_a_place_for_compiled_code_it_is_compiled_again(tmp_path: Path) -> None:
@@ -98,7 +106,7 @@ def test_without_a_place_for_compiled_code_it_is_compiled_again(tmp_path: Path) 
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "file")},
+        env=os.environ | {"POLYID_KERNELS": str(tmp_path / "file")},
         capture_output=True,
         text=True,
         check=True,

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from polyid.engine import jit
+
 GONE = "TERMINATED"
 ACTIONS = {
     "PROVISIONING": ["stop", "terminate"],
@@ -85,6 +87,7 @@ class Pod:
             "RUNPOD_POD_ID": self.id,
             "RUNPOD_API_KEY": self.key,
             "RUNPOD_GPU_COUNT": "1",
+            "POLYID_KERNELS": str(jit.root()),  # as in an image: compiled before
             **self.environment,
         }
         return subprocess.Popen(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from polyid.engine import jit
+
 # name: cores, memory, (model, how many, its memory), USD an hour as documented in 2026
 _TABLE: dict[str, tuple[str, str, tuple[str, int, str] | None, float]] = {
     "cpu-basic": ("2 vCPU", "16 GB", None, 0.01),
@@ -67,5 +69,9 @@ def environment(name: str) -> dict[str, str]:
 
 
 def kernels() -> dict[str, str]:
-    """Return what this machine says of BLAS: other kernels give other last bits."""
-    return {k: v for k, v in os.environ.items() if k.startswith("OPENBLAS_")}
+    """Return where loops are kept once compiled, and what this machine says of BLAS.
+
+    Other kernels of BLAS give the baselines other last bits.
+    """
+    said = {k: v for k, v in os.environ.items() if k.startswith("OPENBLAS_")}
+    return {"POLYID_KERNELS": str(jit.root()), **said}
