@@ -21,7 +21,7 @@ def _shape() -> tuple[int, int, int]:
     """Bytes of a register, and registers and rows of a tile, as many as this processor holds."""
     features = binding.get_host_cpu_features()
     if features.get("avx512f"):
-        return 64, 2, 12
+        return 64, 2, 14
     return (32, 2, 6) if features.get("avx") else (16, 4, 6)
 
 
