@@ -26,6 +26,8 @@ def _shape() -> tuple[int, int, int]:
 
 
 BYTES, WIDE, ROWS = _shape()
+#: Whether a product and a sum are one instruction, rounded once: so on all but old x86 processors.
+_FUSED = "x86_64" not in binding.get_default_triple() or binding.get_host_cpu_features().get("fma")
 
 _WORD, _FLAG = ir.IntType(64), ir.IntType(32)
 _BYTE = ir.IntType(8).as_pointer()
@@ -97,11 +99,16 @@ def _loop(
     size, number = zero.bitwidth // 8, _number(zero)
     lanes = BYTES // size
     vector = ir.VectorType(number, lanes)
-    fma = cgutils.get_or_insert_function(
-        builder.module,
-        ir.FunctionType(vector, [vector] * 3),
-        f"llvm.fma.v{lanes}f{zero.bitwidth}",
+    name = f"llvm.fma.v{lanes}f{zero.bitwidth}"
+    fused = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(vector, [vector] * 3), name
     )
+
+    def multiply(one: Any, two: Any, total: Any) -> Any:
+        if _FUSED:
+            return builder.call(fused, [one, two, total])
+        return builder.fadd(builder.fmul(one, two), total)
+
     start, old, loop, done = (builder.append_basic_block(x) for x in ("new", "old", "k", "done"))
 
     def load(address: Any, kind: Any) -> Any:
@@ -135,9 +142,7 @@ def _loop(
         first = builder.insert_element(nothing, one, ir.Constant(_FLAG, 0))
         same = ir.Constant(ir.VectorType(_FLAG, lanes), [0] * lanes)
         spread = builder.shuffle_vector(first, nothing, same)
-        more += [
-            builder.call(fma, [spread, wide[j], sums[i * registers + j]]) for j in range(registers)
-        ]
+        more += [multiply(spread, wide[j], sums[i * registers + j]) for j in range(registers)]
     following = builder.add(step, _word(1))
     for value, block in ((_word(0), start), (_word(0), old), (following, loop)):
         step.add_incoming(value, block)
