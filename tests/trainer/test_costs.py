@@ -155,7 +155,7 @@ def test_the_command(tiny_table, tmp_path: Path):
     assert all("runs" in row and row["basis"] for row in answer["estimates"])
     assert "Within budget" in command(road, *there, "--budget", "5")
     assert "Over budget, nothing was started" in command(road, *there, "--budget", "0", code=1)
-    dearer = ("--set", "training.epochs=50000000", "--budget", "5")
+    dearer = ("--set", "training.epochs=1000000000", "--budget", "5")
     assert "Over budget" in command(road, *there, *dearer, code=1)
     assert "expected one of" in command(road, "--target", "moon", code=2)
 

@@ -150,7 +150,7 @@ def test_what_a_job_needs_is_asked_before_anything_is_started(
 def test_a_run_above_its_budget_is_refused_before_anything_is_rented(
     hub: Hub, unstarted: Road
 ) -> None:
-    dear = ("--set", "training.epochs=50000000")
+    dear = ("--set", "training.epochs=1000000000")
     said = dispatch(unstarted, "hf-jobs", "--budget", "0.5", *dear, code=1)
     assert "Over budget, nothing was started." in said.stdout
     assert {call["method"] for call in hub.calls()} <= {"GET", "HEAD"}
