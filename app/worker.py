@@ -70,6 +70,7 @@ class Worker:
             return {"fault": "The self-test failed. " + " ".join(faults[:3])}
         self.predictor = predictor
         # what is here now stays: looking through it again and again costs milliseconds a polymer
+        gc.unfreeze()  # of a model before this one
         gc.collect()
         gc.freeze()
         return {

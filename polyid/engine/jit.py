@@ -61,12 +61,13 @@ def root() -> Path:
 def folder() -> str:
     """Where this code's compiled loops are kept; nowhere, ``""``, if nothing can be written.
 
-    It bears the content of the engine's files: Numba looks at the file of a function only, and not
-    at those of the functions that it calls. It begins as a copy of what ``POLYID_KERNELS_AHEAD``
-    holds, since Numba reads only where it could write.
+    It bears the content of all files with such loops: Numba looks at the age of a function's file
+    only, which an image may set, and not at the files of the functions that it calls. It begins as
+    a copy of what ``POLYID_KERNELS_AHEAD`` holds, since Numba reads only where it could write.
     """
     content = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    engine = Path(__file__).parent
+    for path in [*sorted(engine.glob("*.py")), *engine.parent.glob("refinement.py")]:
         content.update(path.read_bytes())
     found = root() / f"kernels-{content.hexdigest()[:16]}"
     ahead = Path(os.environ.get("POLYID_KERNELS_AHEAD", "")) / found.name
