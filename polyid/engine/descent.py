@@ -2,7 +2,7 @@
 
 A layer's gradient is used while it lies in the processor's cache, and is never stored: Adam is
 bound by memory. Weights, moments and counts lie in arrays here while `fit` runs, and in the Keras
-model and its optimiser before, after, and whenever an epoch has ended.
+model and its optimiser before and after.
 """
 
 import math
@@ -55,6 +55,7 @@ class Descent:
             if a.dropout > 0
         ]
         self._room = np.empty(max(s.stop - s.start for s in layers(a).values()), dtype)
+        self._held: list[tuple[Any, NDArray]] = []
         self._alone = lru_cache(maxsize=None)(self._join)  # one batch per polymer
 
     def begin(self, model: Any, rate: Callable[[int], float]) -> None:
@@ -70,18 +71,21 @@ class Descent:
         self.rate, adam = rate, model.optimizer
         self.betas, self.epsilon = (adam.beta_1, adam.beta_2), adam.epsilon
         self.decay = adam.weight_decay or 0.0
-        self.flat, self.first, self.second = map(copied, (model.flat, *_moments(model)))
-        self.step_number = int(adam.iterations)
-        self.losses, self.state = copied(model.loss_sum), copied(model.dropout_state)
+        first, second = _moments(model)
+        held = model.flat, first, second, model.loss_sum, model.dropout_state, adam.iterations
+        arrays = [copied(variable) for variable in held]
+        self.flat, self.first, self.second, self.losses, self.state, self.done = arrays
+        self._held = list(zip(held, arrays, strict=True))
 
-    def settle(self, model: Any) -> None:
+    def values(self, variable: Any) -> NDArray | None:
+        """Values of one of Keras's variables, if they lie here: `fit` runs."""
+        return next((array for held, array in self._held if held is variable), None)
+
+    def settle(self) -> None:
         """Give everything back to the Keras model and its optimiser."""
-        model.flat.assign(self.flat)
-        for variable, value in zip(_moments(model), (self.first, self.second), strict=True):
-            variable.assign(value)
-        model.optimizer.iterations.assign(self.step_number)
-        model.loss_sum.assign(self.losses)
-        model.dropout_state.assign(self.state)
+        for variable, array in self._held:
+            variable.assign(array)
+        self._held = []
 
     def step(self, bucket: int, index: NDArray[np.integer], y: NDArray) -> float:
         """Update every member; gives the mean of their losses.
@@ -93,7 +97,7 @@ class Descent:
         y
             Scaled labels, ``(members, batch, outputs)``.
         """
-        rate, number = self.rate(self.step_number), self.step_number + 1
+        rate, number = self.rate(int(self.done)), int(self.done) + 1
         one, two = self.betas
         # Keras raises them to the step's power as numbers of 32 bits, whatever the weights are
         past, past_second = (float(np.float32(x)) ** number for x in (one, two))
@@ -111,7 +115,7 @@ class Descent:
             self.losses[m] += value
             total += value
         self.state[:, 1] += 1
-        self.step_number = number
+        self.done[...] = number
         return total / len(index)
 
     def member(

@@ -201,12 +201,15 @@ class Ensemble(keras.Model):
         try:
             return super().fit(*arguments, **options)
         finally:
-            self.settle()
+            self.descent.settle()
 
-    def settle(self) -> None:
-        """Write what the steps so far have changed to the variables."""
-        if self.descent is not None:
-            self.descent.settle(self)
+    def values(self, variable: Any) -> NDArray:
+        """Values of a variable of this model or its optimiser after the steps so far.
+
+        Not a copy: the next step may change them.
+        """
+        found = None if self.descent is None else self.descent.values(variable)
+        return np.asarray(ops.convert_to_numpy(variable)) if found is None else found
 
     def begin_epoch(self) -> None:
         """Begin to add up losses."""

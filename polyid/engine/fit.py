@@ -99,7 +99,8 @@ class Fitter:
         self.optimizer = keras.optimizers.Adam(
             learning_rate=_schedule(recipe, total), weight_decay=recipe.decay or None
         )
-        self.model.rate = partial(_rate, recipe, total)
+        #: Learning rate of each step, by its number from 0 on.
+        self.rate = self.model.rate = partial(_rate, recipe, total)
         self.optimizer.build([self.model.flat])
         self.model.compile(
             optimizer=self.optimizer, jit_compile=not written_out, run_eagerly=written_out

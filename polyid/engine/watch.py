@@ -54,6 +54,7 @@ class Watch(keras.callbacks.Callback):
         count = len(members)
         self.epoch = 0
         self.history: list[list[float]] = []
+        self.stopped = False
         self.best = copied(fitter.model.flat)
         self.best_loss = np.full(count, np.inf)
         self.best_epoch = np.zeros(count, dtype=np.int64)
@@ -68,25 +69,24 @@ class Watch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stop after this step if asked to."""
         if self.should_stop is not None and self.should_stop():
-            self.fitter.model.stop_training = True
+            self.stopped = self.fitter.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Validate, remember the best weights, tell, and stop early if nothing gets better."""
-        if self.should_stop is not None and self.should_stop():
+        if self.stopped:
             return  # an epoch cut short is walked again
         fitter, recipe = self.fitter, self.fitter.recipe
-        fitter.model.settle()
         self.epoch = epoch + 1
-        loss = copied(fitter.model.loss_sum) / sum(fitter.steps)
+        loss = fitter.model.values(fitter.model.loss_sum) / sum(fitter.steps)
         last = self.epoch == recipe.epochs
         validate = last or self.epoch % recipe.validate_every == 0
         val_loss = self._validate() if validate else np.full(len(self.members), np.nan)
-        rate = float(copied(fitter.optimizer.learning_rate))
+        rate = fitter.rate(int(fitter.model.values(fitter.optimizer.iterations)))
         seconds = time.monotonic() - self.began
         self.history.append([self.epoch, rate, seconds, *loss.tolist(), *val_loss.tolist()])
-        flat = copied(fitter.model.flat)
         better = val_loss < self.best_loss if recipe.select == "best" else np.ones(len(loss), bool)
-        self.best[better] = flat[better]
+        if recipe.select == "best":
+            self.best[better] = fitter.model.values(fitter.model.flat)[better]
         self.best_epoch[better] = self.epoch
         self.best_loss[better] = val_loss[better]
         self.keep()
@@ -115,7 +115,7 @@ class Watch(keras.callbacks.Callback):
         return bool((self.epoch - self.best_epoch >= recipe.patience).all())
 
     def _validate(self) -> NDArray[np.float64]:
-        flat = copied(self.fitter.model.flat)
+        flat = self.fitter.model.values(self.fitter.model.flat)
         every = np.unique(np.concatenate([m.validate for m in self.members]))
         if len(every) == 0:
             return np.full(len(self.members), np.nan)
@@ -128,24 +128,39 @@ class Watch(keras.callbacks.Callback):
         return np.array(found)
 
     def keep(self) -> None:
-        """Remember the state after a whole epoch: a stop in the middle of the next falls back."""
-        if self.should_stop is not None:
-            self._kept = self.snapshot()
+        """Remember the state after a whole epoch: a stop in the middle of the next falls back.
+
+        It overwrites what was remembered before: new memory for it would cost more than the copy.
+        """
+        if self.should_stop is None:
+            return
+        for name, value in self._state().items():
+            old = self._kept.get(name)
+            if old is None or old.shape != value.shape:
+                self._kept[name] = value.copy()
+            else:
+                np.copyto(old, value)
 
     def snapshot(self) -> Arrays:
         """Everything needed to go on after this epoch."""
+        return _with_best({name: value.copy() for name, value in self._state().items()})
+
+    def _state(self) -> Arrays:
+        """Give all that a snapshot holds, as it lies; not the best weights if ``flat`` are."""
+        model = self.fitter.model
         found = {
             "epoch": np.array(self.epoch),
             "members": np.array([m.name for m in self.members]),
-            "flat": copied(self.fitter.model.flat),
-            "best": self.best.copy(),
-            "best_loss": self.best_loss.copy(),
-            "best_epoch": self.best_epoch.copy(),
-            "dropout": copied(self.fitter.model.dropout_state),
+            "flat": model.values(model.flat),
+            "best_loss": self.best_loss,
+            "best_epoch": self.best_epoch,
+            "dropout": model.values(model.dropout_state),
             "history": np.array(self.history, dtype=np.float64),
         }
+        if self.fitter.recipe.select == "best":
+            found["best"] = self.best
         for i, variable in enumerate(self.fitter.optimizer.variables):
-            found[f"optimizer_{i}"] = copied(variable)
+            found[f"optimizer_{i}"] = model.values(variable)
         return found
 
     def restore(self, state: Mapping[str, NDArray]) -> None:
@@ -163,5 +178,10 @@ class Watch(keras.callbacks.Callback):
     def result(self) -> Arrays:
         """Give what `Fitter.fit` returns."""
         done = self.epoch == self.fitter.recipe.epochs or self.exhausted()
-        state = self._kept if self._kept and not done else self.snapshot()
-        return state | {"weights": self.best.copy(), "done": np.array(int(done))}
+        state = _with_best(self._kept) if self._kept and not done else self.snapshot()
+        return state | {"weights": state["best"].copy(), "done": np.array(int(done))}
+
+
+def _with_best(state: Arrays) -> Arrays:
+    """Add the best weights where the last epoch's count as such."""
+    return state if "best" in state else state | {"best": state["flat"]}

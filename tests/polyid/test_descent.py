@@ -1,4 +1,4 @@
-"""Written-out steps: Keras's learning rates and Adam, given back to Keras after each epoch."""
+"""Written-out steps: Keras's learning rates and Adam, given back to Keras after the last."""
 
 import keras
 import numpy as np
@@ -49,7 +49,7 @@ def test_adam_is_that_of_keras() -> None:
     assert np.median(np.abs(ours - start)) > 5e-3
 
 
-def test_every_epoch_ends_with_the_state_in_keras() -> None:
+def test_a_snapshot_has_the_state_after_its_epoch_and_keras_the_last() -> None:
     made = build(["CCO", "CCCO", "CC(C)O", "CCCCO"], 2)
     a = Architecture("global100", made.vocabulary.atom_classes, made.vocabulary.bond_classes,
                      8, 4, 2, 1, 0.1)  # fmt: skip
