@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from polyid.engine.jit import kernel
+from polyid.engine.jit import inner, kernel
 from polyid.engine.product import product, product_onto
 
 
-@kernel
+@inner
 def dense(w: Any, at: int, rows: int, columns: int) -> Any:
     """Kernel and bias of a dense layer, and where the next one begins."""
     end = at + rows * columns
@@ -56,7 +56,7 @@ def attention(w: Any, atoms: Any, edges: Any, atom_sizes: Any, edge_sizes: Any, 
     return found, atom_share, edge_share, mean
 
 
-@kernel
+@inner
 def _logits(states: Any, query: Any, bias: Any, log: Any) -> Any:
     found = np.empty(len(states), states.dtype)
     for i in range(len(states)):
@@ -67,7 +67,7 @@ def _logits(states: Any, query: Any, bias: Any, log: Any) -> Any:
     return found
 
 
-@kernel
+@inner
 def _exponentials(share: Any, top: Any) -> Any:
     total = share.dtype.type(0)
     for i in range(len(share)):
@@ -76,7 +76,7 @@ def _exponentials(share: Any, top: Any) -> Any:
     return total
 
 
-@kernel
+@inner
 def _weigh(states: Any, share: Any, total: Any, mean: Any) -> None:
     for i in range(len(states)):
         share[i] /= total
@@ -115,7 +115,7 @@ def mean_edge(w: Any, step: Any, atoms: Any, edges: Any, glob: Any, sizes: Any) 
     return found
 
 
-@kernel
+@inner
 def _edge_hidden(w: Any, step: Any, atoms: Any, edges: Any, glob: Any) -> Any:
     f = edges.shape[1]
     kernel, bias, at = dense(w, 0, 3 * f + glob.shape[1], 2 * f)
@@ -183,7 +183,7 @@ def node_update(w: Any, step: Any, atoms: Any, edges: Any, glob: Any) -> Any:
     return found, hidden, summed, message, update
 
 
-@kernel
+@inner
 def _of_polymers(glob: Any, kernel: Any, bias: Any) -> Any:
     """Give what each polymer's global state and the bias add to all its classes."""
     found = np.empty((len(glob), len(bias)), glob.dtype)
@@ -194,7 +194,7 @@ def _of_polymers(glob: Any, kernel: Any, bias: Any) -> Any:
     return found
 
 
-@kernel
+@inner
 def _rows_of(states: Any, parent: Any, bias: Any) -> Any:
     """Give the parents' states and the bias, for a residual."""
     found = np.empty((len(parent), states.shape[1]), states.dtype)
@@ -205,7 +205,7 @@ def _rows_of(states: Any, parent: Any, bias: Any) -> Any:
     return found
 
 
-@kernel
+@inner
 def share_of_edges(sizes: Any) -> Any:
     """Share of each class in the edges of its polymer, ``(edges,)``."""
     total = np.zeros(len(sizes.first) - 1, sizes.log.dtype)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from polyid.engine.arithmetic import share_of_edges
 from polyid.engine.batch import Sizes
 from polyid.engine.dropout import PARITY, columns, groups, table, threefry
-from polyid.engine.jit import kernel
+from polyid.engine.jit import inner, kernel
 
 
 class Dropout:
@@ -62,42 +62,41 @@ class Dropout:
         return found
 
 
-def dropped_mean(edges: Any, sizes: Sizes, left: NDArray) -> NDArray:
+def nothing_dropped(edges: Sizes, width: int) -> NDArray:
+    """Give all edges of each class, for all outputs at once: ``(1, n, width)``."""
+    return np.repeat(np.exp(edges.log)[None, :, None], width, axis=2)
+
+
+@inner
+def dropped_mean(edges: Any, sizes: Any, left: Any) -> Any:
     """Mean over what dropout left of the edges of each polymer, ``(outputs, polymers, width)``."""
+    share = _one_edge(sizes)
     found = np.zeros((len(left), len(sizes.first) - 1, edges.shape[1]), edges.dtype)
-    _mean(edges, sizes.of, _one_edge(sizes), left, found)
-    return found
-
-
-def dropped_mean_back(d_mean: NDArray, sizes: Sizes, left: NDArray) -> NDArray:
-    """Gradient of `dropped_mean` by the edges' states, ``(n, width)``."""
-    found = np.zeros(left.shape[1:], left.dtype)
-    _mean_back(d_mean, sizes.of, _one_edge(sizes), left, found)
-    return found
-
-
-def _one_edge(sizes: Sizes) -> NDArray:
-    """Share of one edge of each class in its polymer, ``(n,)``."""
-    share: NDArray = share_of_edges(sizes) / np.exp(sizes.log)
-    return share
-
-
-@kernel
-def _mean(edges: Any, of: Any, share: Any, left: Any, found: Any) -> None:
     for n in range(len(left)):
         for i in range(len(edges)):
-            p = of[i]
+            p = sizes.of[i]
             for c in range(edges.shape[1]):
                 found[n, p, c] += share[i] * left[n, i, c] * edges[i, c]
+    return found
 
 
-@kernel
-def _mean_back(d_mean: Any, of: Any, share: Any, left: Any, found: Any) -> None:
+@inner
+def dropped_mean_back(d_mean: Any, sizes: Any, left: Any) -> Any:
+    """Gradient of `dropped_mean` by the edges' states, ``(n, width)``."""
+    share = _one_edge(sizes)
+    found = np.zeros(left.shape[1:], left.dtype)
     for n in range(len(left)):
         for i in range(len(found)):
-            p = of[i]
+            p = sizes.of[i]
             for c in range(found.shape[1]):
                 found[i, c] += share[i] * left[n, i, c] * d_mean[n, p, c]
+    return found
+
+
+@inner
+def _one_edge(sizes: Any) -> Any:
+    """Share of one edge of each class in its polymer, ``(n,)``."""
+    return share_of_edges(sizes) / np.exp(sizes.log)
 
 
 @kernel
@@ -124,7 +123,7 @@ def _draw(
                     row[c] = max(row[c], zero) * scale
 
 
-@kernel
+@inner
 def _left(words: Any, limits: Any, size: Any, row: Any) -> None:
     one = row.dtype.type(1)
     row[:] = size
@@ -133,7 +132,7 @@ def _left(words: Any, limits: Any, size: Any, row: Any) -> None:
             row[c] -= one if words[c] > limit else row.dtype.type(0)
 
 
-@kernel
+@inner
 def _words(low: Any, high: Any, start: Any, pair: Any, first: Any, second: Any) -> None:
     """Thirteen rounds of `polyid.engine.dropout.threefry`."""
     third = np.uint32(low ^ high ^ np.uint32(PARITY))
@@ -158,7 +157,7 @@ def _words(low: Any, high: Any, start: Any, pair: Any, first: Any, second: Any) 
         first[c], second[c] = np.int32(a), np.int32(b)
 
 
-@kernel
+@inner
 def _round(a: Any, b: Any, turn: int) -> Any:
     a = np.uint32(a + b)
     turned = np.uint32(b << np.uint32(turn)) | np.uint32(b >> np.uint32(32 - turn))

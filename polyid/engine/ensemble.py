@@ -5,7 +5,7 @@ the members' losses; gradients and Adam act element by element, so each member w
 would walk alone, with its own data, order and dropout.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -69,7 +69,7 @@ class Ensemble(keras.Model):
         )
         self.seed = seed
         self.rate: Callable[[int], float] | None = None
-        self._steps: Steps | None = None
+        self._steps: Iterator[Any] = iter(())
         self.dropout_state = self.add_weight(
             shape=(members, 2),
             dtype="int32",
@@ -147,9 +147,6 @@ class Ensemble(keras.Model):
         The gradient is taken inside the bucket's branch: taken through the switch it would have
         to carry every intermediate of every branch, and compiles seven times slower.
         """
-        if self.descent is not None:
-            assert self._steps is not None
-            return {"loss": self.descent.step(*self._steps.step(int(arguments[0])))}
         if len(arguments) == 1:
             loss, gradient = self._loss_and_gradient(arguments[0])
             self.optimizer.apply([gradient], [self.flat])
@@ -171,6 +168,18 @@ class Ensemble(keras.Model):
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, [gradient], trainable)
         return {"loss": ops.mean(loss)}, (trainable, other, optimizer, metrics)
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """Give what Keras calls at every step; it does so in `fit`.
+
+        A written-out step needs no tensor. Those into which Keras wraps what goes into a step and
+        what comes out of it cost as much as the gradient of a small network.
+        """
+        if self.descent is None:
+            return super().make_train_function(force)
+        step = self.descent.step
+        self.train_function = lambda _: {"loss": step(*next(self._steps))}
+        return self.train_function
+
     def feed(self, steps: "Steps") -> Any:
         """Give `fit` the steps, in the form that suits the way in which they are made.
 
@@ -183,8 +192,8 @@ class Ensemble(keras.Model):
 
         options = tf.data.Options()
         options.autotune.enabled = False
-        if self.descent is not None:  # their numbers: a pipeline of arrays costs a millisecond each
-            self._steps = steps
+        if self.descent is not None:
+            self._steps = map(steps.step, range(len(steps)))
             return tf.data.Dataset.range(len(steps)).with_options(options)
         signature = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), steps[0])
         made = tf.data.Dataset.from_generator(

@@ -1,28 +1,54 @@
-"""Loss and gradient of one member's step on a CPU: nothing is padded.
+"""Loss and gradient of one member's step on a CPU: nothing is padded, and all is one call.
 
 The forward pass is `polyid.engine.arithmetic`, what takes it back `polyid.engine.backward`.
 """
 
-from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polyid.engine.arithmetic import attention, edge_update, node_update
+from polyid.engine.adam import layer_of, learn
+from polyid.engine.arithmetic import attention, dense, edge_update, node_update
 from polyid.engine.backward import attention_back, edge_back, node_back
-from polyid.engine.batch import Batch
+from polyid.engine.batch import atoms_of, edges_of, step_of
 from polyid.engine.draws import dropped_mean, dropped_mean_back
-from polyid.engine.weights import Architecture, layers, one_of
+from polyid.engine.jit import inner, kernel
+from polyid.engine.weights import Architecture, layers
 
 
-class Sink(NamedTuple):
-    """What is done with the gradient of each layer."""
+class Plan(NamedTuple):
+    """A network, as compiled code reads it."""
 
-    room: Callable[[slice], NDArray]
-    """Where to write the gradient of the weights that stand in this part of the vector."""
-    take: Callable[[slice, NDArray], None]
-    """Told that it is written, and that nothing reads these weights any more."""
+    pm: bool
+    """Whether it is the ``pm`` network."""
+    huber: bool
+    """Whether the loss is ``huber``, and not ``mae``; `polyid.engine.ensemble.masked_loss`."""
+    features: int
+    mol_features: int
+    blocks: int
+    outputs: int
+    ends: NDArray[np.int64]
+    """Where weights begin and end, ``(5, blocks + 1, 2)``: global, edge and node layers of each
+    block, embeddings of atoms and bonds (at 0 and 1), readout and that of ``pm``."""
+
+
+class Attended(NamedTuple):
+    """What an attention left."""
+
+    atom_share: NDArray
+    edge_share: NDArray
+    mean: NDArray
+
+
+class NodeLeft(NamedTuple):
+    """What an atom update left."""
+
+    hidden: NDArray
+    summed: NDArray
+    message: NDArray
+    update: NDArray
 
 
 class _Block(NamedTuple):
@@ -31,155 +57,207 @@ class _Block(NamedTuple):
     atoms: NDArray
     edges: NDArray
     glob: NDArray
-    before: tuple[NDArray, ...] | None
-    """Attention of ``global100``."""
+    attention: Attended
+    """That before the block in ``global100``, after it in ``pm``."""
     hidden: NDArray
     new_edges: NDArray
     new_atoms: NDArray
-    node: tuple[NDArray, ...] | None
-    after: tuple[NDArray, ...] | None
-    """Attention of ``pm``."""
+    node: NodeLeft
 
 
-def loss_and_gradient(
-    a: Architecture,
-    flat: NDArray,
-    batch: Batch,
-    y: NDArray,
-    loss: str,
-    sink: Sink,
-    pm: NDArray | None = None,
-    left: NDArray | None = None,
-) -> float:
-    """Loss of one member's batch; its gradient goes to ``sink``, layer by layer.
+@cache
+def plan(a: Architecture, loss: str) -> Plan:
+    """Write a network down for `loss_and_gradient`.
 
     Parameters
     ----------
     a
         The network.
-    flat
-        Its weights, ``(count,)``; their precision is that of the result.
+    loss
+        ``mae`` or ``huber``.
+    """
+    at = layers(a)
+    ends = np.zeros((5, max(a.num_messages, 1) + 1, 2), np.int64)
+    places = {"atom_embedding": (3, 0), "bond_embedding": (3, 1), "readout": (4, 0), "pm": (4, 1)}
+    kinds = {"global": 0, "edge": 1, "node": 2}
+    for name, where in at.items():
+        kind, _, block = name.partition("/")
+        place = (kinds[kind], int(block)) if block else places[name]
+        ends[place] = where.start, where.stop
+    sizes = a.features, a.mol_features, a.num_messages, a.outputs
+    return Plan(a.name == "pm", loss == "huber", *sizes, ends)
+
+
+@kernel
+def loss_and_gradient(plan: Any, learner: Any, batch: Any, y: Any, pm: Any, left: Any) -> Any:
+    """Loss of one member's batch; what becomes of its gradient, ``learner`` says.
+
+    A layer learns when nothing reads its weights any more.
+
+    Parameters
+    ----------
+    plan
+        The network, a `Plan`.
+    learner
+        A `polyid.engine.adam.Learner`; the precision of its weights is that of the result.
     batch
-        Polymers.
+        Polymers, a `polyid.engine.batch.Flat`.
     y
         Scaled labels, ``(polymers, outputs)``, NaN where there is none.
-    loss
-        ``mae`` or ``huber``, as `polyid.engine.ensemble.masked_loss` has them.
-    sink
-        Takes the gradient.
     pm
-        Fraction of meso dyads, ``(polymers, 1)``, for the ``pm`` network.
+        Fraction of meso dyads, ``(polymers, 1)``; anything of that kind for ``global100``.
     left
         What dropout left of the last edges, see `polyid.engine.draws`.
     """
-    at = layers(a)
-    first, blocks = _forward(a, flat, batch, pm)
-    last = blocks[-1].new_edges
-    if left is None:  # all edges, and one mean for all outputs
-        left = np.repeat(np.exp(batch.edges[-1].log)[None, :, None], a.features, axis=2)
-    mean = dropped_mean(last, batch.edges[-1], left)
-    kernel = one_of(a, flat, "readout/kernel")
-    every = np.broadcast_to(mean, (a.outputs, *mean.shape[1:]))
-    predicted = np.einsum("obf,fo->bo", every, kernel) + one_of(a, flat, "readout/bias")
-    value, d_predicted = _loss(y, predicted, loss)
-    d_mean = np.einsum("bo,fo->obf", d_predicted, kernel)
-    if len(mean) == 1:
-        d_mean = d_mean.sum(axis=0, keepdims=True)
-    d_edges = dropped_mean_back(np.ascontiguousarray(d_mean), batch.edges[-1], left)
-    d_kernel, d_bias = np.einsum("obf,bo->fo", every, d_predicted), d_predicted.sum(axis=0)
-    _give(sink, at["readout"], d_kernel, d_bias)
-
-    def attended(r: int, place: int, atoms: NDArray, edges: NDArray, seen: Any) -> None:
-        where = at[f"global/{r}"]
-        d, sizes = sink.room(where), (batch.atoms[place], batch.edges[place])
-        saw = (flat[where], d, atoms, edges, *sizes, *seen)
-        attention_back(*saw, d_glob, d_atoms, d_edges)
-        sink.take(where, d)
-
-    d_atoms, d_glob = np.zeros_like(blocks[-1].new_atoms), np.zeros_like(blocks[-1].glob)
-    for r in range(a.num_messages, 0, -1):
-        step, b = batch.steps[r - 1], blocks[r - 1]
-        if b.after is not None:
-            attended(r, r, b.new_atoms, b.new_edges, b.after)
-        if b.node is None:
-            d_atoms = np.zeros_like(b.atoms)
+    ends, w = plan.ends, learner.weights
+    first, blocks = _forward(plan, w, batch, pm)
+    last, sizes = blocks[-1], edges_of(batch, plan.blocks)
+    mean = dropped_mean(last.new_edges, sizes, left)
+    loss, d_mean = _readout(plan, layer_of(learner, ends[4, 0]), mean, y)
+    d_edges = dropped_mean_back(d_mean, sizes, left)
+    d_atoms = np.zeros(last.new_atoms.shape, w.dtype)
+    d_glob = np.zeros(last.glob.shape, w.dtype)
+    for r in range(plan.blocks, 0, -1):
+        step, b = step_of(batch, r), blocks[r - 1]
+        attention = layer_of(learner, ends[0, r])
+        if plan.pm and r < plan.blocks:
+            seen = b.new_atoms, b.new_edges, atoms_of(batch, r), edges_of(batch, r)
+            attention_back(attention, seen, b.attention, d_glob, d_atoms, d_edges)
+        if r < plan.blocks:
+            node, states = layer_of(learner, ends[2, r]), (b.atoms, b.new_edges, b.glob)
+            d_atoms = node_back(node, step, states, b.node, d_atoms, d_edges, d_glob)
         else:
-            where = at[f"node/{r}"]
-            d = sink.room(where)
-            seen = (flat[where], d, step, b.atoms, b.new_edges, b.glob, *b.node)
-            d_atoms = node_back(*seen, d_atoms, d_edges, d_glob)
-            sink.take(where, d)
-        where = at[f"edge/{r}"]
-        d = sink.room(where)
-        seen = (flat[where], d, step, b.atoms, b.edges, b.glob, b.hidden)
-        d_edges = edge_back(*seen, d_edges, d_atoms, d_glob)
-        sink.take(where, d)
-        if b.before is not None:
-            attended(r, r - 1, b.atoms, b.edges, b.before)
-    if pm is not None and a.name == "pm":
-        _give(sink, at["pm"], pm.T @ d_glob, d_glob.sum(axis=0))
-    attended(0, 0, blocks[0].atoms, blocks[0].edges, first)
-    for name, token, d_states in (
-        ("atom_embedding", batch.atom_token, d_atoms),
-        ("bond_embedding", batch.edge_token, d_edges),
-    ):
-        embedding = np.zeros_like(one_of(a, flat, name))
-        np.add.at(embedding, token, d_states)
-        _give(sink, at[name], embedding)
-    return value
+            d_atoms = np.zeros(b.atoms.shape, w.dtype)
+        edge, states = layer_of(learner, ends[1, r]), (b.atoms, b.edges, b.glob)
+        d_edges = edge_back(edge, step, states, b.hidden, d_edges, d_atoms, d_glob)
+        if not plan.pm:
+            seen = b.atoms, b.edges, atoms_of(batch, r - 1), edges_of(batch, r - 1)
+            attention_back(attention, seen, b.attention, d_glob, d_atoms, d_edges)
+    if plan.pm:
+        _pm_back(layer_of(learner, ends[4, 1]), pm, d_glob)
+    b = blocks[0]
+    seen = b.atoms, b.edges, atoms_of(batch, 0), edges_of(batch, 0)
+    attention_back(layer_of(learner, ends[0, 0]), seen, first, d_glob, d_atoms, d_edges)
+    tokens = step_of(batch, 0)
+    _embedding_back(layer_of(learner, ends[3, 0]), tokens.atom_parent, d_atoms)
+    _embedding_back(layer_of(learner, ends[3, 1]), tokens.parent, d_edges)
+    return loss
 
 
-def _give(sink: Sink, where: slice, *parts: NDArray) -> None:
-    """Hand the gradient of a small layer over."""
-    d = sink.room(where)
-    np.concatenate([part.ravel() for part in parts], out=d, casting="same_kind")
-    sink.take(where, d)
-
-
-def _forward(
-    a: Architecture, flat: NDArray, batch: Batch, pm: NDArray | None
-) -> tuple[tuple[NDArray, ...], list[_Block]]:
+@inner
+def _forward(plan: Any, w: Any, batch: Any, pm: Any) -> Any:
     """Give what the first attention left, and every block."""
-    at = layers(a)
-    atoms = one_of(a, flat, "atom_embedding")[batch.atom_token]
-    edges = one_of(a, flat, "bond_embedding")[batch.edge_token]
-
-    def attended(r: int, place: int, atoms: NDArray, edges: NDArray, glob: NDArray) -> Any:
-        sizes = batch.atoms[place], batch.edges[place]
-        return attention(flat[at[f"global/{r}"]], atoms, edges, *sizes, glob)
-
-    glob = np.zeros((len(batch.edges[0].first) - 1, a.mol_features), flat.dtype)
-    glob, *first = attended(0, 0, atoms, edges, glob)
-    if a.name == "pm":
-        assert pm is not None
-        glob = glob + pm @ one_of(a, flat, "pm/kernel") + one_of(a, flat, "pm/bias")
+    ends, tokens = plan.ends, step_of(batch, 0)
+    atoms = _embedded(_layer(w, ends[3, 0]), tokens.atom_parent, plan.features)
+    edges = _embedded(_layer(w, ends[3, 1]), tokens.parent, plan.features)
+    sizes = atoms_of(batch, 0), edges_of(batch, 0)
+    glob = np.zeros((len(sizes[0].first) - 1, plan.mol_features), w.dtype)
+    glob, first = _attended(_layer(w, ends[0, 0]), atoms, edges, sizes, glob)
+    if plan.pm:
+        _add_pm(_layer(w, ends[4, 1]), pm, glob)
+    empty = np.zeros((0, 0), w.dtype)
     blocks = []
-    for r, step in enumerate(batch.steps, 1):
-        before = node = after = None
-        if a.name == "global100":
-            glob, *before = attended(r, r - 1, atoms, edges, glob)
-        new_edges, hidden = edge_update(flat[at[f"edge/{r}"]], step, atoms, edges, glob)
-        new_atoms, later = atoms, glob
-        if r < a.num_messages:  # the readout sees edges only
-            seen = step, atoms, new_edges, glob
-            new_atoms, *node = node_update(flat[at[f"node/{r}"]], *seen)
-            if a.name == "pm":
-                later, *after = attended(r, r, new_atoms, new_edges, glob)
-        blocks.append(_Block(atoms, edges, glob, before, hidden, new_edges, new_atoms, node, after))
+    for r in range(1, plan.blocks + 1):
+        step, left = step_of(batch, r), first
+        if not plan.pm:
+            sizes = atoms_of(batch, r - 1), edges_of(batch, r - 1)
+            glob, left = _attended(_layer(w, ends[0, r]), atoms, edges, sizes, glob)
+        new_edges, hidden = edge_update(_layer(w, ends[1, r]), step, atoms, edges, glob)
+        new_atoms, later, node = atoms, glob, NodeLeft(empty, empty, empty, empty)
+        if r < plan.blocks:  # the readout sees edges only
+            found = node_update(_layer(w, ends[2, r]), step, atoms, new_edges, glob)
+            new_atoms, node = found[0], NodeLeft(found[1], found[2], found[3], found[4])
+            if plan.pm:
+                sizes = atoms_of(batch, r), edges_of(batch, r)
+                later, left = _attended(_layer(w, ends[0, r]), new_atoms, new_edges, sizes, glob)
+        blocks.append(_Block(atoms, edges, glob, left, hidden, new_edges, new_atoms, node))
         atoms, edges, glob = new_atoms, new_edges, later
-    return tuple(first), blocks
+    return first, blocks
 
 
-def _loss(y: NDArray, predicted: NDArray, name: str) -> tuple[float, NDArray]:
-    """Loss of a batch, and its gradient by the predictions."""
-    there = np.isfinite(y)
-    difference = np.where(there, predicted - np.where(there, y, 0), 0).astype(predicted.dtype)
-    labels = max(int(there.sum()), 1)
-    size, slope = np.abs(difference), np.sign(difference)
-    if name == "huber":
-        near = size < 1.0
-        size, slope = (
-            np.where(near, 0.5 * size**2, size - 0.5),
-            np.where(near, difference, slope),
-        )
-    return float(size.sum() / labels), slope / labels
+@inner
+def _layer(w: Any, where: Any) -> Any:
+    return w[where[0] : where[1]]
+
+
+@inner
+def _attended(w: Any, atoms: Any, edges: Any, sizes: Any, glob: Any) -> Any:
+    found, atom_share, edge_share, mean = attention(w, atoms, edges, sizes[0], sizes[1], glob)
+    return found, Attended(atom_share, edge_share, mean)
+
+
+@inner
+def _embedded(w: Any, token: Any, features: int) -> Any:
+    """Give each class's row of an embedding."""
+    found = np.empty((len(token), features), w.dtype)
+    for i in range(len(token)):
+        for c in range(features):
+            found[i, c] = w[token[i] * features + c]
+    return found
+
+
+@inner
+def _embedding_back(layer: Any, token: Any, d_states: Any) -> None:
+    layer.gradient[:] = 0
+    features = d_states.shape[1]
+    for i in range(len(token)):
+        for c in range(features):
+            layer.gradient[token[i] * features + c] += d_states[i, c]
+    learn(layer, 0, len(layer.weights))
+
+
+@inner
+def _add_pm(w: Any, pm: Any, glob: Any) -> None:
+    """Add a dense layer on the fraction of meso dyads."""
+    g = glob.shape[1]
+    for p in range(len(glob)):
+        for c in range(g):
+            glob[p, c] += pm[p, 0] * w[c] + w[g + c]
+
+
+@inner
+def _pm_back(layer: Any, pm: Any, d_glob: Any) -> None:
+    g = d_glob.shape[1]
+    layer.gradient[:] = 0
+    for p in range(len(d_glob)):
+        for c in range(g):
+            layer.gradient[c] += pm[p, 0] * d_glob[p, c]
+            layer.gradient[g + c] += d_glob[p, c]
+    learn(layer, 0, len(layer.weights))
+
+
+@inner
+def _readout(plan: Any, layer: Any, mean: Any, y: Any) -> Any:
+    """Loss of the predictions from mean edge states, and its gradient by these."""
+    f, outputs, dtype = mean.shape[2], plan.outputs, mean.dtype
+    kernel, bias, _ = dense(layer.weights, 0, f, outputs)
+    d_kernel, d_bias, _ = dense(layer.gradient, 0, f, outputs)
+    d_mean = np.zeros(mean.shape, dtype)
+    labels = 0
+    for p in range(len(y)):
+        for o in range(outputs):
+            labels += np.isfinite(y[p, o])
+    part, loss = dtype.type(1) / max(labels, 1), dtype.type(0)
+    layer.gradient[:] = 0
+    for o in range(outputs):
+        one = min(o, len(mean) - 1)  # without dropout there is one mean for all outputs
+        for p in range(len(y)):
+            if not np.isfinite(y[p, o]):
+                continue
+            predicted = bias[o]
+            for c in range(f):
+                predicted += mean[one, p, c] * kernel[c, o]
+            difference = predicted - y[p, o]
+            size = abs(difference)
+            if plan.huber and size < 1:
+                loss += size * size / 2
+                slope = difference * part
+            else:
+                loss += size - dtype.type(0.5) if plan.huber else size
+                slope = np.sign(difference) * part
+            d_bias[o] += slope
+            for c in range(f):
+                d_mean[one, p, c] += slope * kernel[c, o]
+                d_kernel[c, o] += slope * mean[one, p, c]
+    learn(layer, 0, len(layer.weights))
+    return loss * part, d_mean

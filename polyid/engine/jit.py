@@ -24,6 +24,18 @@ def kernel(function: Callable) -> Callable[..., Any]:
     return made
 
 
+def inner(function: Callable) -> Callable[..., Any]:
+    """Compile a function that only compiled ones call: it is kept within them."""
+    made: Callable[..., Any] = njit(
+        nogil=True,
+        fastmath=_MATH,
+        error_model="numpy",
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
+    return made
+
+
 def callback(signature: Any) -> Callable[[Callable], Any]:
     """Compile a function of a C signature at once; it has an ``address``."""
     return _kept(cfunc, signature)

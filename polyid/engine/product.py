@@ -7,78 +7,174 @@ order, so a row of a product has the same bits whatever rows stand beside it, on
 
 from typing import Any
 
-from polyid.engine.jit import kernel
-from polyid.engine.tiles import BYTES, ROWS, WIDE, tile, turn_square
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+
+from polyid.engine.jit import callback, inner, kernel
+from polyid.engine.tiles import (
+    BYTES,
+    ROWS,
+    WIDE,
+    by_name,
+    fetch,
+    known,
+    numbers_at,
+    tile,
+    turn_square,
+)  # fmt: skip
 
 
 @kernel
 def product(a: Any, b: Any, out: Any) -> None:
     """Give ``a @ b``, ``(rows, terms)`` by ``(terms, columns)``, of rows that lie in one piece."""
-    _product(a, b, out, 0, 0)
+    _product(_address(a), a.strides[0], a.itemsize, b, out, 0, 0, 0)
 
 
 @kernel
 def product_onto(a: Any, b: Any, out: Any) -> None:
     """Add ``a @ b`` to ``out``."""
-    _product(a, b, out, 0, 1)
+    _product(_address(a), a.strides[0], a.itemsize, b, out, 1, 0, 0)
 
 
 @kernel
-def turned_product(a: Any, b: Any, out: Any) -> None:
-    """Give ``a.T @ b``, ``(terms, rows)`` by ``(terms, columns)``."""
-    _product(a, b, out, 1, 0)
+def turned_product(a: Any, b: Any, out: Any, one: Any, two: Any) -> None:
+    """Give ``a.T @ b``, ``(terms, rows)`` by ``(terms, columns)``.
 
-
-@kernel
-def _product(a: Any, b: Any, c: Any, turned: int, onto: int) -> None:
-    rows, columns = c.shape
-    terms, size, zero = len(b), c.itemsize, c.dtype.type(0)
-    if terms == 0:
-        if not onto:
-            c[:] = zero
-        return
-    lanes = BYTES // size
-    row, step = (size, a.strides[0]) if turned else (a.strides[0], size)
-    left, right, place = a.ctypes.data, b.ctypes.data, c.ctypes.data
-    line, width = b.strides[0], c.strides[0]
-    j = 0
-    while j + lanes <= columns:
-        registers = WIDE if j + WIDE * lanes <= columns else 1
-        # the next columns, or behind the last ones the factor that lies behind this one
-        more = j + 2 * WIDE * lanes <= columns
-        ahead = WIDE * BYTES if more else terms * line - j * size
-        i, tiles = 0, (rows + ROWS - 1) // ROWS
-        while tiles > 0:
-            height = (rows - i + tiles - 1) // tiles  # all of about one height
-            x, y, z = left + i * row, right + j * size, place + i * width + j * size
-            tile(height, registers, x, row, step, y, line, z, width, terms, ahead, onto, zero)
-            i += height
-            tiles -= 1
-        j += registers * lanes
-    if j == columns:
-        return
-    for i in range(rows):
-        if not onto:
-            c[i, j:] = zero
-        for t in range(terms):
-            one = a[t, i] if turned else a[i, t]
-            for n in range(j, columns):
-                c[i, n] += one * b[t, n]
+    Meanwhile it lets the processor bring ``one`` and ``two``, of the result's size or empty.
+    """
+    _product(_address(a), a.itemsize, a.strides[0], b, out, 0, _address(one), _address(two))
 
 
 @kernel
 def turn(a: Any, out: Any) -> None:
     """Give ``a.T``."""
     rows, columns = a.shape
-    zero = a.dtype.type(0)
-    lanes = BYTES // a.itemsize
+    where = _address(a), a.strides[0], _address(out), out.strides[0]
+    _turn(where[0], where[1], where[2], where[3], rows, columns, a.dtype.type(0))
+
+
+@inner
+def _address(a: Any) -> int:
+    return a.ctypes.data if a.size else 0
+
+
+@inner
+def _product(left: int, row: int, step: int, b: Any, c: Any, onto: int, one: int, two: int) -> None:
+    rows, columns = c.shape
+    _whole(
+        left, row, step, _address(b), b.strides[0], _address(c), c.strides[0],
+        rows, len(b), columns, onto, one, two, c.dtype.type(0),
+    )  # fmt: skip
+
+
+#: Address of the left factor, bytes from row to row and from term to term; of the right one, and
+#: from term to term; of the result, and from row to row; rows, terms, columns; whether to add to
+#: the result; addresses of what is fetched meanwhile, or 0.
+_PRODUCT = [types.intp] * 13
+#: Address of the matrix, bytes from row to row; of the result, from row to row; rows and columns.
+_TURN = [types.intp] * 6
+
+
+# They are called by name, as tiles are: some thirty calls would each hold a copy.
+@intrinsic
+def _whole(
+    typing: Any, left: Any, row: Any, step: Any, right: Any, line: Any, place: Any, width: Any,
+    rows: Any, terms: Any, columns: Any, onto: Any, one: Any, two: Any, zero: Any,
+) -> Any:  # fmt: skip
+    """Compute a product; see `_PRODUCT`, after which stands a zero of the kind of number."""
+    return types.void(*_PRODUCT, zero), by_name("product", len(_PRODUCT), zero)
+
+
+@intrinsic
+def _turn(
+    typing: Any, a: Any, row: Any, out: Any, width: Any, rows: Any, columns: Any, zero: Any
+) -> Any:
+    """Turn a matrix; see `_TURN`, after which stands a zero of the kind of number."""
+    return types.void(*_TURN, zero), by_name("turn", len(_TURN), zero)
+
+
+@inner
+def _product_code(
+    left: int, row: int, step: int, right: int, line: int, place: int, width: int,
+    rows: int, terms: int, columns: int, onto: int, one: int, two: int, size: int, zero: Any,
+) -> None:  # fmt: skip
+    lanes = BYTES // size
+    wide = WIDE * lanes
+    down = (rows + ROWS - 1) // ROWS
+    pieces = max(down * ((columns + wide - 1) // wide), 1)
+    piece = ((rows * columns * size + pieces - 1) // pieces + 63) // 64 * 64
+    j = 0
+    while j + lanes <= columns and terms > 0:
+        registers = WIDE if j + wide <= columns else 1
+        # the next columns, or behind the last ones the factor that lies behind this one
+        more = j + 2 * wide <= columns
+        ahead = WIDE * BYTES if more else terms * line - j * size
+        i, tiles = 0, down
+        while tiles > 0:
+            if one != 0 and two != 0:
+                for byte in range(0, piece, 64):
+                    fetch(one + byte)
+                    fetch(two + byte)
+                one += piece
+                two += piece
+            height = (rows - i + tiles - 1) // tiles  # all of about one height
+            x, y, z = left + i * row, right + j * size, place + i * width + j * size
+            tile(height, registers, x, row, step, y, line, z, width, terms, ahead, onto, zero)
+            i += height
+            tiles -= 1
+        j += registers * lanes
+    a, b = numbers_at(left, zero), numbers_at(right, zero)
+    c = numbers_at(place, zero)
+    row, step, line, width = row // size, step // size, line // size, width // size
+    for i in range(rows if j < columns else 0):
+        if not onto:
+            for n in range(j, columns):
+                c[i * width + n] = zero
+        for t in range(terms):
+            factor = a[i * row + t * step]
+            for n in range(j, columns):
+                c[i * width + n] += factor * b[t * line + n]
+
+
+@inner
+def _turn_code(
+    source: int, row: int, place: int, width: int, rows: int, columns: int, size: int, zero: Any
+) -> None:
+    lanes = BYTES // size
     n, m = rows // lanes * lanes, columns // lanes * lanes
-    source, place = a.ctypes.data, out.ctypes.data
     for i in range(0, n, lanes):
         for j in range(0, m, lanes):
-            x = source + i * a.strides[0] + j * a.itemsize
-            y = place + j * out.strides[0] + i * a.itemsize
-            turn_square(x, a.strides[0], y, out.strides[0], lanes * a.strides[0], zero)
+            x, y = source + i * row + j * size, place + j * width + i * size
+            turn_square(x, row, y, width, lanes * row, zero)
+    a, out = numbers_at(source, zero), numbers_at(place, zero)
+    row, width = row // size, width // size
     for i in range(rows):
         for j in range(m if i < n else 0, columns):
-            out[j, i] = a[i, j]
+            out[j * width + i] = a[i * row + j]
+
+
+@callback(types.void(*_PRODUCT))
+def _product_32(a, row, k, b, line, c, width, rows, terms, columns, onto, one, two):
+    size, zero = 4, np.float32(0)
+    _product_code(a, row, k, b, line, c, width, rows, terms, columns, onto, one, two, size, zero)
+
+
+@callback(types.void(*_PRODUCT))
+def _product_64(a, row, k, b, line, c, width, rows, terms, columns, onto, one, two):
+    size, zero = 8, np.float64(0)
+    _product_code(a, row, k, b, line, c, width, rows, terms, columns, onto, one, two, size, zero)
+
+
+@callback(types.void(*_TURN))
+def _turn_32(a, row, out, width, rows, columns):
+    _turn_code(a, row, out, width, rows, columns, 4, np.float32(0))
+
+
+@callback(types.void(*_TURN))
+def _turn_64(a, row, out, width, rows, columns):
+    _turn_code(a, row, out, width, rows, columns, 8, np.float64(0))
+
+
+known("product", _product_32, _product_64)
+known("turn", _turn_32, _turn_64)

@@ -52,18 +52,50 @@ def tile(
     width: Any, terms: Any, ahead: Any, onto: Any, zero: Any,
 ) -> Any:  # fmt: skip
     """Compute one tile; see `_ARGUMENTS`, after which stands a zero of the kind of number."""
+    return types.void(*_ARGUMENTS, zero), by_name("tile", len(_ARGUMENTS), zero)
+
+
+def by_name(name: str, count: int, zero: Any) -> Any:
+    """Emit a call of what `known` made known, with ``count`` numbers as wide as an address."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [_WORD] * len(_ARGUMENTS))
-        code = cgutils.get_or_insert_function(builder.module, kind, _name(zero))
-        builder.call(code, values[:-1])
+        kind = ir.FunctionType(ir.VoidType(), [_WORD] * count)
+        code = cgutils.get_or_insert_function(builder.module, kind, _symbol(name, zero))
+        builder.call(code, values[:count])
         return context.get_dummy_value()
 
-    return types.void(*_ARGUMENTS, zero), emit
+    return emit
 
 
-def _name(zero: Any) -> str:
-    return f"polyid_tile_{zero.bitwidth}"
+def known(name: str, *functions: Any) -> None:
+    """Let compiled code call functions of numbers of 32 and of 64 bits by their name."""
+    for zero, function in zip((types.float32, types.float64), functions, strict=True):
+        binding.add_symbol(_symbol(name, zero), function.address)
+
+
+def _symbol(name: str, zero: Any) -> str:
+    return f"polyid_{name}_{zero.bitwidth}"
+
+
+@intrinsic
+def fetch(typing: Any, address: Any) -> Any:
+    """Let the processor bring an address into its second cache."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        _fetch(builder, values[0])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), emit
+
+
+@intrinsic
+def numbers_at(typing: Any, address: Any, zero: Any) -> Any:
+    """Give the numbers that lie at an address."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.inttoptr(values[0], _number(zero).as_pointer())
+
+    return types.CPointer(zero)(types.intp, zero), emit
 
 
 @intrinsic
@@ -210,5 +242,4 @@ def _tile_64(h, n, a, row, k, b, line, c, width, terms, ahead, onto):
     _code(h, n, a, row, k, b, line, c, width, terms, ahead, onto, np.float64(0))
 
 
-binding.add_symbol(_name(types.float32), _tile_32.address)
-binding.add_symbol(_name(types.float64), _tile_64.address)
+known("tile", _tile_32, _tile_64)

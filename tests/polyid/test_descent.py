@@ -1,11 +1,14 @@
 """Written-out steps: Keras's learning rates and Adam, given back to Keras after the last."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
+from numba import njit
 
 from polyid.engine import fit
-from polyid.engine.descent import _adam
+from polyid.engine.adam import Learner, learn, numbers
 from polyid.engine.fit import Epoch, Fitter, Member, Recipe, pools
 from polyid.engine.order import steps_per_bucket
 from polyid.engine.packing import buckets
@@ -42,11 +45,15 @@ def test_adam_is_that_of_keras() -> None:
     for step in range(1, 4):
         gradient = rng.normal(size=50).astype(np.float32)
         theirs.apply([keras.ops.convert_to_tensor(gradient)])
-        alpha = 1e-2 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-        numbers = (np.float32(x) for x in (alpha, 1e-3, 0.1, 0.001, 1e-7))
-        _adam(ours, first, second, gradient, *numbers)
+        given = numbers(theirs, 1e-2, step, np.float32)
+        _learn(Learner(ours, gradient, first, second, given))
     np.testing.assert_allclose(ours, keras.ops.convert_to_numpy(variable), rtol=1e-4, atol=1e-5)
     assert np.median(np.abs(ours - start)) > 5e-3
+
+
+@njit
+def _learn(layer: Any) -> None:
+    learn(layer, 0, len(layer.weights))
 
 
 def test_a_snapshot_has_the_state_after_its_epoch_and_keras_the_last() -> None:
