@@ -85,8 +85,7 @@ def learn(layer: Any, start: int, stop: int) -> None:
 def learn_product(layer: Any, at: int, a: Any, b: Any) -> None:
     """Make a step with ``a.T @ b``, ``(rows, columns)``, the gradient of what begins there."""
     end = at + a.shape[1] * b.shape[1]
-    gradient = layer.gradient[at:end].reshape(a.shape[1], b.shape[1])
-    turned_product(a, b, gradient, layer.first[at:end], layer.second[at:end])
+    turned_product(a, b, layer.gradient[at:end].reshape(a.shape[1], b.shape[1]))
     learn(layer, at, end)
 
 

@@ -17,61 +17,55 @@ from polyid.engine.tiles import (
     ROWS,
     WIDE,
     by_name,
-    fetch,
     known,
     numbers_at,
     tile,
     turn_square,
-)  # fmt: skip
+)
 
 
 @kernel
 def product(a: Any, b: Any, out: Any) -> None:
     """Give ``a @ b``, ``(rows, terms)`` by ``(terms, columns)``, of rows that lie in one piece."""
-    _product(_address(a), a.strides[0], a.itemsize, b, out, 0, 0, 0)
+    _product(_address(a), a.strides[0], a.itemsize, b, out, 0)
 
 
 @kernel
 def product_onto(a: Any, b: Any, out: Any) -> None:
     """Add ``a @ b`` to ``out``."""
-    _product(_address(a), a.strides[0], a.itemsize, b, out, 1, 0, 0)
+    _product(_address(a), a.strides[0], a.itemsize, b, out, 1)
 
 
 @kernel
-def turned_product(a: Any, b: Any, out: Any, one: Any, two: Any) -> None:
-    """Give ``a.T @ b``, ``(terms, rows)`` by ``(terms, columns)``.
+def turned_product(a: Any, b: Any, out: Any) -> None:
+    """Give ``a.T @ b``, ``(terms, rows)`` by ``(terms, columns)``."""
+    _product(_address(a), a.itemsize, a.strides[0], b, out, 0)
 
-    Meanwhile it lets the processor bring ``one`` and ``two``, of the result's size or empty.
-    """
-    _product(_address(a), a.itemsize, a.strides[0], b, out, 0, _address(one), _address(two))
+
+@inner
+def _product(a: int, row: int, k: int, b: Any, c: Any, onto: int) -> None:
+    (terms, columns), rows, zero = b.shape, len(c), c.dtype.type(0)
+    right, line, place, width = _address(b), b.strides[0], _address(c), c.strides[0]
+    _whole(a, row, k, right, line, place, width, rows, terms, columns, onto, zero)
 
 
 @kernel
 def turn(a: Any, out: Any) -> None:
     """Give ``a.T``."""
     rows, columns = a.shape
-    where = _address(a), a.strides[0], _address(out), out.strides[0]
-    _turn(where[0], where[1], where[2], where[3], rows, columns, a.dtype.type(0))
+    zero = a.dtype.type(0)
+    _turn(_address(a), a.strides[0], _address(out), out.strides[0], rows, columns, zero)
 
 
 @inner
-def _address(a: Any) -> int:
-    return a.ctypes.data if a.size else 0
-
-
-@inner
-def _product(left: int, row: int, step: int, b: Any, c: Any, onto: int, one: int, two: int) -> None:
-    rows, columns = c.shape
-    _whole(
-        left, row, step, _address(b), b.strides[0], _address(c), c.strides[0],
-        rows, len(b), columns, onto, one, two, c.dtype.type(0),
-    )  # fmt: skip
+def _address(a: Any) -> Any:
+    return np.intp(a.ctypes.data)
 
 
 #: Address of the left factor, bytes from row to row and from term to term; of the right one, and
 #: from term to term; of the result, and from row to row; rows, terms, columns; whether to add to
-#: the result; addresses of what is fetched meanwhile, or 0.
-_PRODUCT = [types.intp] * 13
+#: the result.
+_PRODUCT = [types.intp] * 11
 #: Address of the matrix, bytes from row to row; of the result, from row to row; rows and columns.
 _TURN = [types.intp] * 6
 
@@ -80,7 +74,7 @@ _TURN = [types.intp] * 6
 @intrinsic
 def _whole(
     typing: Any, left: Any, row: Any, step: Any, right: Any, line: Any, place: Any, width: Any,
-    rows: Any, terms: Any, columns: Any, onto: Any, one: Any, two: Any, zero: Any,
+    rows: Any, terms: Any, columns: Any, onto: Any, zero: Any,
 ) -> Any:  # fmt: skip
     """Compute a product; see `_PRODUCT`, after which stands a zero of the kind of number."""
     return types.void(*_PRODUCT, zero), by_name("product", len(_PRODUCT), zero)
@@ -97,13 +91,11 @@ def _turn(
 @inner
 def _product_code(
     left: int, row: int, step: int, right: int, line: int, place: int, width: int,
-    rows: int, terms: int, columns: int, onto: int, one: int, two: int, size: int, zero: Any,
+    rows: int, terms: int, columns: int, onto: int, size: int, zero: Any,
 ) -> None:  # fmt: skip
     lanes = BYTES // size
     wide = WIDE * lanes
     down = (rows + ROWS - 1) // ROWS
-    pieces = max(down * ((columns + wide - 1) // wide), 1)
-    piece = ((rows * columns * size + pieces - 1) // pieces + 63) // 64 * 64
     j = 0
     while j + lanes <= columns and terms > 0:
         registers = WIDE if j + wide <= columns else 1
@@ -112,12 +104,6 @@ def _product_code(
         ahead = WIDE * BYTES if more else terms * line - j * size
         i, tiles = 0, down
         while tiles > 0:
-            if one != 0 and two != 0:
-                for byte in range(0, piece, 64):
-                    fetch(one + byte)
-                    fetch(two + byte)
-                one += piece
-                two += piece
             height = (rows - i + tiles - 1) // tiles  # all of about one height
             x, y, z = left + i * row, right + j * size, place + i * width + j * size
             tile(height, registers, x, row, step, y, line, z, width, terms, ahead, onto, zero)
@@ -155,15 +141,15 @@ def _turn_code(
 
 
 @callback(types.void(*_PRODUCT))
-def _product_32(a, row, k, b, line, c, width, rows, terms, columns, onto, one, two):
-    size, zero = 4, np.float32(0)
-    _product_code(a, row, k, b, line, c, width, rows, terms, columns, onto, one, two, size, zero)
+def _product_32(a, row, k, b, line, c, width, rows, terms, columns, onto):
+    zero = np.float32(0)
+    _product_code(a, row, k, b, line, c, width, rows, terms, columns, onto, 4, zero)
 
 
 @callback(types.void(*_PRODUCT))
-def _product_64(a, row, k, b, line, c, width, rows, terms, columns, onto, one, two):
-    size, zero = 8, np.float64(0)
-    _product_code(a, row, k, b, line, c, width, rows, terms, columns, onto, one, two, size, zero)
+def _product_64(a, row, k, b, line, c, width, rows, terms, columns, onto):
+    zero = np.float64(0)
+    _product_code(a, row, k, b, line, c, width, rows, terms, columns, onto, 8, zero)
 
 
 @callback(types.void(*_TURN))

@@ -78,17 +78,6 @@ def _symbol(name: str, zero: Any) -> str:
 
 
 @intrinsic
-def fetch(typing: Any, address: Any) -> Any:
-    """Let the processor bring an address into its second cache."""
-
-    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _fetch(builder, values[0])
-        return context.get_dummy_value()
-
-    return types.void(types.intp), emit
-
-
-@intrinsic
 def numbers_at(typing: Any, address: Any, zero: Any) -> Any:
     """Give the numbers that lie at an address."""
 

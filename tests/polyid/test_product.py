@@ -17,8 +17,6 @@ SHAPES = [
     (1, 1, 1), (5, 3, 7), (13, 8, 16), (12, 128, 256), (68, 33, 48), (25, 9, 40), (3, 0, 17),
     (0, 4, 33), (37, 20, 55), (7, 5, 8), (1, 300, 130),
 ]  # fmt: skip
-#: Nothing is fetched meanwhile.
-NOTHING = np.zeros(0)
 DTYPES = [np.float32, np.float64]
 
 
@@ -38,7 +36,7 @@ def test_products(rows: int, terms: int, columns: int, dtype: type) -> None:
     out[:] = 1
     product_onto(a, b, out)
     np.testing.assert_allclose(out, expected + 1, **near)
-    turned_product(np.ascontiguousarray(a.T), b, out, NOTHING, NOTHING)
+    turned_product(np.ascontiguousarray(a.T), b, out)
     np.testing.assert_allclose(out, expected, **near)
 
 
