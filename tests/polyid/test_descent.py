@@ -56,21 +56,29 @@ def _learn(layer: Any) -> None:
     learn(layer, 0, len(layer.weights))
 
 
-def test_a_snapshot_has_the_state_after_its_epoch_and_keras_the_last() -> None:
+@pytest.fixture
+def group() -> tuple[Fitter, Member]:
+    """Give a fitter of four steps an epoch, and its only member."""
     made = build(["CCO", "CCCO", "CC(C)O", "CCCCO"], 2)
     a = Architecture("global100", made.vocabulary.atom_classes, made.vocabulary.bond_classes,
                      8, 4, 2, 1, 0.1)  # fmt: skip
     parts = buckets(made.quotients, (0.5, 1.0))
     member = Member(0, np.arange(4), np.zeros(0, np.intp), np.ones((4, 1), np.float32))
-    steps = steps_per_bucket([pools(member.train, parts)], 2)
-    fitter = Fitter(a, Recipe(3, 2, 1e-2), parts, 1, steps, written_out=True)
-    seen = []
+    steps = steps_per_bucket([pools(member.train, parts)], 1)
+    return Fitter(a, Recipe(3, 1, 1e-2), parts, 1, steps, written_out=True), member
+
+
+def test_a_snapshot_has_the_state_after_its_epoch_and_keras_the_last(
+    group: tuple[Fitter, Member],
+) -> None:
+    fitter, member = group
+    steps, seen = sum(fitter.steps), []
 
     def told(epoch: Epoch) -> None:
         state = epoch.snapshot()
         counts = [v for k, v in state.items() if k.startswith("optimizer_") and v.shape == ()]
-        assert sum(steps) * epoch.epoch in [int(c) for c in counts]
-        assert state["dropout"].tolist() == [[0, sum(steps) * epoch.epoch]]
+        assert steps * epoch.epoch in [int(c) for c in counts]
+        assert state["dropout"].tolist() == [[0, steps * epoch.epoch]]
         moments = [v for v in state.values() if np.shape(v) == state["flat"].shape][1:]
         assert all(np.abs(v).max() > 0 for v in moments)
         seen.append(state["flat"])
@@ -79,3 +87,23 @@ def test_a_snapshot_has_the_state_after_its_epoch_and_keras_the_last() -> None:
     assert len(seen) == 3
     assert np.abs(seen[1] - seen[0]).max() > 1e-4
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(fitter.model.flat), seen[-1])
+
+
+def test_a_stop_is_asked_for_once_a_step_and_falls_back_to_the_epoch_before(
+    group: tuple[Fitter, Member],
+) -> None:
+    fitter, member = group
+    seen, asked = [], []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) == sum(fitter.steps) + 2
+
+    whole = fitter.fit([member], on_epoch=lambda epoch: seen.append(epoch.snapshot()["flat"]))
+    part = fitter.fit([member], should_stop=stop)
+    assert len(asked) == sum(fitter.steps) + 2
+    assert (int(part["epoch"]), int(part["done"])) == (1, 0)
+    np.testing.assert_array_equal(part["flat"], seen[0])
+    np.testing.assert_array_equal(part["weights"], seen[0])
+    rest = fitter.fit([member], state=part)
+    np.testing.assert_array_equal(rest["weights"], whole["weights"])
