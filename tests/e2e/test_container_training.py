@@ -20,7 +20,7 @@ import pytest
 import yaml
 from container_fixtures import Sources
 from container_kit import Podman
-from road_kit import KERNELS, ROOT, TRAINER, Road, assert_alike, wait_for
+from road_kit import KERNELS, ROOT, TINY, TRAINER, Road, assert_alike, changed, wait_for
 from test_training_run import OFTEN, assert_same, epochs, said_resumes
 
 from trainer.training import checkpoint
@@ -30,6 +30,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 KILLS = int(os.environ.get("POLYID_TEST_KILLS", "1"))
 SEED = int(os.environ.get("POLYID_TEST_SEED", "1"))
 PLACE = "/srv/run/road"
+#: Not over before a kill: a hundred epochs a second and more, even with a checkpoint after each.
+LONG = changed(TINY, training__epochs=1000)
 
 
 class Box(NamedTuple):
@@ -115,6 +117,18 @@ def begun(inside: Inside, tiny_table: pd.DataFrame, tmp_path: Path) -> Road:
     return road
 
 
+@pytest.fixture(scope="module")
+def unbroken(
+    box: Box, inside: Inside, tiny_table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> Road:
+    """Return a road whose training of many epochs nothing broke off."""
+    road = Road.laid(tmp_path_factory.mktemp("unbroken"), tiny_table, LONG)
+    shutil.copytree(inside.road.work / "cache", road.work / "cache")
+    with box.started(road, "train", "--workers", "2") as name:
+        assert box.code(name) == 0, box.said(name)
+    return road
+
+
 def newest_epochs(road: Road) -> dict[int, int]:
     """Epoch of the newest checkpoint that verifies, by member."""
     found = {}
@@ -149,12 +163,13 @@ def test_it_trains_the_same_model_with_no_network_and_no_right_to_write(
 
 @pytest.mark.parametrize(("signal", "expected"), [("TERM", 75), ("KILL", 137)])
 def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(
-    box: Box, begun: Road, inside: Inside, signal: str, expected: int
+    box: Box, begun: Road, unbroken: Road, signal: str, expected: int
 ) -> None:
+    begun.write(begun.params, LONG)
     chance = random.Random(SEED)
     lost: list[int] = []
     killed, told, damaged = 0, "", False
-    for moment in sorted(chance.sample(range(6, 81), KILLS)):  # of 120 epochs of both members
+    for moment in sorted(chance.sample(range(6, 81), KILLS)):  # of 2000 epochs of both members
         before = newest_epochs(begun)
         with box.started(begun, "train", "--workers", "2", **OFTEN) as name:
             wait_for(
@@ -186,7 +201,7 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(
         said = box.said(name)
     assert said_resumes(said) == before
     assert "does not have the checksum beside it" in told + " ".join(said.split())
-    assert_same(begun, inside.road)
+    assert_same(begun, unbroken)
     assert max(lost) <= 1, lost
     print(f"{signal}: {killed} kills, epochs lost {lost}, both folds complete and the same")
 

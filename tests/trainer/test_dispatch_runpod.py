@@ -54,7 +54,7 @@ def in_store(pod, mark: str) -> int:
 def test_a_host_is_lost_at_epoch_four_and_another_one_ends_the_run(
     hub: Hub, runpod, unstarted: Road
 ) -> None:
-    unstarted.write(unstarted.params, changed(TINY, training__epochs=30))
+    unstarted.write(unstarted.params, changed(TINY, training__epochs=600))
     mark = fingerprint(unstarted)
     runpod.environment |= {"POLYID_CHECKPOINT_SECONDS": "0"}
     runpod.sold_out = {L4}
