@@ -192,7 +192,7 @@ class Ensemble(keras.Model):
 
         options = tf.data.Options()
         options.autotune.enabled = False
-        if self.descent is not None:
+        if self.descent is not None:  # `fit` asks for a pipeline and counts by it; nothing is read
             self._steps = map(steps.step, range(len(steps)))
             return tf.data.Dataset.range(len(steps)).with_options(options)
         signature = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), steps[0])
